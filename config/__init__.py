@@ -1,0 +1,1 @@
+"""Configuration: typed schema, loader, shipped meter and product profiles."""

@@ -1,0 +1,332 @@
+"""The whole configuration as types.
+
+Ranges, units and meanings stand here once; the loader checks them, and the reference page and the error messages
+are made from them.
+
+Protective limits (``Limits``) and convenience limits (``Completion``) are separate tables with separate rights:
+a remote party may one day tune the second, never loosen the first.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Name = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Path = Annotated[str, Meta(min_length=1, max_length=255)]
+Pin = Annotated[int, Meta(ge=0, le=53, description="BCM number of the GPIO line")]
+Baud = Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200]
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every table: immutable, and an unknown key is an error."""
+
+
+class Node(_Table, frozen=True, kw_only=True):
+    """Who this cabinet is."""
+
+    id: Annotated[Name, Meta(description="Name of this cabinet; the <node> of every MQTT topic")]
+    site: Annotated[str, Meta(max_length=200, description="Free text: where it stands")] = ""
+    language: Annotated[Literal["zh", "en"], Meta(description="Language of operator texts")] = "zh"
+
+
+class Guard(_Table, frozen=True, kw_only=True):
+    """The cutoff process."""
+
+    socket: Annotated[Path, Meta(description="Unix socket on which guard answers")] = "/run/pilenode/guard.sock"
+    state_dir: Annotated[Path, Meta(description="Directory of latches and black box")] = "/var/lib/pilenode-guard"
+    client_group: Annotated[
+        str,
+        Meta(
+            max_length=32,
+            description="Group whose members may grant and release; empty: only guard's own user",
+        ),
+    ] = ""
+
+
+class Station(_Table, frozen=True, kw_only=True):
+    """The session process."""
+
+    data_dir: Annotated[Path, Meta(description="Directory of the journal")] = "/var/lib/pilenode"
+    control_socket: Annotated[Path, Meta(description="Unix socket of the technician's CLI")] = (
+        "/run/pilenode/control.sock"
+    )
+    control_group: Annotated[
+        str,
+        Meta(max_length=32, description="Group whose members may start, stop and reset; empty: only own user"),
+    ] = ""
+    lease_s: Annotated[
+        float,
+        Meta(ge=1, le=60, description="Lease asked of guard, seconds: a dead station ends sessions after this"),
+    ] = 60.0
+    poll_s: Annotated[float, Meta(ge=0.05, le=5, description="How often guard is asked for news, seconds")] = 0.25
+    checkpoint_s: Annotated[
+        float,
+        Meta(ge=1, le=3600, description="How often the reading of a running session is made durable, seconds"),
+    ] = 60.0
+
+
+class Gpio(_Table, frozen=True, kw_only=True):
+    """Outputs of the cabinet."""
+
+    factory: Annotated[
+        str,
+        Meta(
+            max_length=100,
+            pattern=r"^(lgpio|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$",
+            description='"lgpio", or the import path "module:Class" of a gpiozero pin factory; there is no fall-back',
+        ),
+    ] = "lgpio"
+    contactor_pin: Annotated[Pin | None, Meta(description="Master contactor; leave out where there is none")] = None
+    contactor_active: Annotated[Literal["high", "low"], Meta(description="Level that closes the contactor")] = "high"
+    heartbeat_pin: Annotated[Pin | None, Meta(description="Dead-man output, a 10 Hz square wave")] = None
+
+
+class Bus(_Table, frozen=True, kw_only=True):
+    """One RS-485 line."""
+
+    name: Name
+    device: Annotated[Path, Meta(description="tty; prefer /dev/serial/by-id/… which survives renumbering")]
+    baud: Baud = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    stopbits: Literal[1, 2] = 1
+    turnaround_ms: Annotated[
+        float,
+        Meta(ge=5, le=2000, description="Longest time a meter here takes to begin its reply, milliseconds"),
+    ] = 100.0
+
+
+class Meter(_Table, frozen=True, kw_only=True):
+    """The meter channel of a port."""
+
+    model: Annotated[Name, Meta(description="Name of a profile in config/meters")]
+    unit: Annotated[int, Meta(ge=1, le=247, description="Modbus address")]
+    bus: Annotated[Name, Meta(description="Name of a [[bus]]")]
+
+
+class Relay(_Table, frozen=True, kw_only=True):
+    """The relay of a port."""
+
+    pin: Pin
+    active: Annotated[Literal["high", "low"], Meta(description="Level that closes the relay")] = "high"
+
+
+class Probe(_Table, frozen=True, kw_only=True):
+    """The temperature probe of a port or of the cabinet (DS18B20 on the kernel's 1-wire bus)."""
+
+    id: Annotated[str, Meta(pattern=r"^[0-9a-f]{2}-[0-9a-f]{12}$", description="1-wire id, e.g. 28-0316a2794bff")]
+
+
+class Port(_Table, frozen=True, kw_only=True):
+    """One socket."""
+
+    number: Annotated[int, Meta(ge=1, le=99, description="What is printed beside the socket")]
+    meter: Meter
+    relay: Relay
+    probe: Probe | None = None
+    current_limit_a: (
+        Annotated[
+            float,
+            Meta(gt=0, le=16, description="Overrides limits.current_limit_a for this port, downwards only"),
+        ]
+        | None
+    ) = None
+    power_limit_w: (
+        Annotated[
+            float,
+            Meta(ge=50, le=3500, description="Overrides limits.power_limit_w for this port, downwards only"),
+        ]
+        | None
+    ) = None
+
+
+class Input(_Table, frozen=True, kw_only=True):
+    """An external contact that cuts the whole cabinet."""
+
+    name: Name
+    kind: Annotated[Literal["smoke", "estop"], Meta(description="What its alarm means")]
+    pin: Pin
+    contact: Annotated[
+        Literal["normally_closed", "normally_open"],
+        Meta(description="normally_closed: a cut wire alarms too; prefer it"),
+    ] = "normally_closed"
+    pull: Annotated[
+        Literal["up", "down"], Meta(description="Bias of the line; the contact connects to the other rail")
+    ] = "up"
+    debounce_s: Annotated[float, Meta(ge=0, le=0.5, description="An alarm must stand this long, seconds")] = 0.1
+
+
+class OneWire(_Table, frozen=True, kw_only=True):
+    """The kernel's 1-wire bus."""
+
+    root: Annotated[Path, Meta(description="Directory of the devices")] = "/sys/bus/w1/devices"
+    interval_s: Annotated[
+        float, Meta(ge=0.1, le=60, description="Pause between two rounds over all probes, seconds")
+    ] = 2.0
+
+
+class Limits(_Table, frozen=True, kw_only=True):
+    """Protective limits. They latch; the ranges are the factory bounds."""
+
+    current_limit_a: Annotated[float, Meta(gt=0, le=16, description="Port current, A")] = 6.0
+    power_limit_w: Annotated[float, Meta(ge=50, le=3500, description="Port power, W")] = 1000.0
+    over_current_slow_ratio: Annotated[float, Meta(gt=1, le=1.3, description="Slow stage, times the limit")] = 1.1
+    over_current_slow_s: Annotated[
+        float, Meta(ge=0.5, le=10, description="Slow stage must last this long, seconds")
+    ] = 5.0
+    over_current_fast_ratio: Annotated[float, Meta(gt=1, le=2, description="Fast stage, times the limit")] = 1.5
+    temperature_clear_c: Annotated[float, Meta(ge=30, le=70, description="Warm port usable again below, °C")] = 55.0
+    temperature_warn_c: Annotated[float, Meta(ge=40, le=80, description="Warning, °C")] = 65.0
+    temperature_inhibit_c: Annotated[float, Meta(ge=45, le=85, description="No new session above, °C")] = 70.0
+    temperature_trip_c: Annotated[float, Meta(ge=50, le=90, description="Cut and latch, °C")] = 80.0
+    temperature_trip_s: Annotated[
+        float, Meta(ge=0, le=30, description="Trip temperature must last this long, seconds")
+    ] = 10.0
+    meter_max_age_s: Annotated[
+        float, Meta(ge=0.5, le=10, description="A reading older than this opens the port, seconds")
+    ] = 3.0
+    probe_max_age_s: Annotated[
+        float, Meta(ge=5, le=120, description="A probe silent for longer is a probe fault, seconds")
+    ] = 60.0
+    close_stagger_s: Annotated[float, Meta(ge=0.05, le=5, description="Pause between two closings, seconds")] = 0.2
+    contactor_settle_s: Annotated[
+        float, Meta(ge=0.05, le=2, description="Contactor before the first relay, seconds")
+    ] = 0.2
+    contactor_hold_s: Annotated[float, Meta(ge=0.5, le=600, description="Contactor after the last relay, seconds")] = (
+        5.0
+    )
+
+
+class Completion(_Table, frozen=True, kw_only=True):
+    """What ends a session normally. Times are seconds; ``time_scale`` divides every one of them.
+
+    Only durations scale; watts and shares do not. The shipped ``demo`` profile uses a scale above 1 for a rig
+    that replays curves faster than life; a real cabinet keeps 1.
+    """
+
+    time_scale: Annotated[
+        float, Meta(ge=1, le=2000, description="Divides every duration of this table (1 = real life)")
+    ] = 1.0
+    max_duration_s: Annotated[
+        float, Meta(ge=60, le=43_200, description="Hard end of a session, seconds (never over 12 h)")
+    ] = 36_000.0
+    no_load_w: Annotated[float, Meta(ge=0.1, le=10, description="At or below this nothing is plugged in, W")] = 0.6
+
+
+class Tariff(_Table, frozen=True, kw_only=True):
+    """Flat residential tariff: electricity and service are priced and shown separately."""
+
+    version: Annotated[str, Meta(min_length=1, max_length=40, description="Printed on every session")] = "unpriced"
+    electricity_milli_yuan_per_kwh: Annotated[int, Meta(ge=0, le=100_000, description="0.001 yuan per kWh")] = 0
+    service_milli_yuan_per_kwh: Annotated[int, Meta(ge=0, le=100_000, description="0.001 yuan per kWh")] = 0
+
+
+class Upstream(_Table, frozen=True, kw_only=True):
+    """Where facts are sent."""
+
+    url: Annotated[
+        str,
+        Meta(
+            max_length=200,
+            pattern=r"^mqtts?://[^/\s@]+$",
+            description="mqtt://host:port or mqtts://host:port",
+        ),
+    ]
+    username: Annotated[str, Meta(max_length=100)] = ""
+    password_file: Annotated[str, Meta(max_length=255, description="File that holds the password, one line")] = ""
+    ca_file: Annotated[str, Meta(max_length=255)] = ""
+    certificate_file: Annotated[str, Meta(max_length=255)] = ""
+    key_file: Annotated[str, Meta(max_length=255)] = ""
+    retry_base_s: Annotated[
+        float, Meta(ge=0.1, le=60, description="First pause before a reconnect, seconds (full jitter)")
+    ] = 2.0
+    retry_cap_s: Annotated[float, Meta(ge=1, le=3600, description="Longest pause before a reconnect, seconds")] = 900.0
+    ack_timeout_s: Annotated[
+        float, Meta(ge=1, le=600, description="Send again when no acknowledgement came, seconds")
+    ] = 30.0
+
+
+class Config(_Table, frozen=True, kw_only=True):
+    """One cabinet."""
+
+    schema: Annotated[Literal[1], Meta(description="Version of this format")] = 1
+    profile: Annotated[Name, Meta(description="Product profile whose values stand where this file is silent")] = (
+        "default"
+    )
+    node: Node
+    guard: Guard = Guard()
+    station: Station = Station()
+    gpio: Gpio = Gpio()
+    bus: Annotated[list[Bus], Meta(min_length=1, max_length=8)]
+    port: Annotated[list[Port], Meta(min_length=1, max_length=40)]
+    input: Annotated[list[Input], Meta(max_length=16)] = []
+    onewire: OneWire = OneWire()
+    cabinet_probe: Probe | None = None
+    limits: Limits = Limits()
+    completion: Completion = Completion()
+    tariff: Tariff = Tariff()
+    upstream: Upstream | None = None
+
+
+# -- meter profiles (config/meters/*.toml) -----------------------------------------------------------------
+
+
+class MeterSerial(_Table, frozen=True, kw_only=True):
+    """How the meter leaves the factory."""
+
+    baud: Baud
+    parity: Literal["N", "E", "O"] = "N"
+    stopbits: Literal[1, 2] = 1
+    unit: Annotated[int, Meta(ge=1, le=247)] = 1
+
+
+class MeterBlock(_Table, frozen=True, kw_only=True):
+    """Neighbouring registers read in one transaction."""
+
+    name: Name
+    start: Annotated[int, Meta(ge=0, le=0xFFFF)]
+    count: Annotated[int, Meta(ge=1, le=125)]
+    rate: Annotated[Literal["fast", "slow"], Meta(description="fast: every sweep; slow: rides along now and then")] = (
+        "fast"
+    )
+
+
+class MeterValue(_Table, frozen=True, kw_only=True):
+    """One quantity inside a block."""
+
+    block: Name
+    address: Annotated[int, Meta(ge=0, le=0xFFFF, description="Zero-based PDU address")]
+    type: Literal["u16", "s16", "u32", "s32", "f32"]
+    scale: Annotated[float, Meta(gt=0, description="Multiplies the raw value into the unit of the key")] = 1.0
+    word_order: Annotated[Literal["high_first", "low_first"], Meta(description="Order of 16-bit words")] = "high_first"
+
+
+class MeterValues(_Table, frozen=True, kw_only=True):
+    """The quantities pilenode uses; the unit is in the key."""
+
+    voltage_v: MeterValue
+    current_a: MeterValue
+    power_w: MeterValue
+    energy_wh: MeterValue
+    power_factor: MeterValue | None = None
+    frequency_hz: MeterValue | None = None
+
+
+class MeterProfile(_Table, frozen=True, kw_only=True):
+    """A meter as data."""
+
+    model: Name
+    title: Annotated[str, Meta(max_length=120)]
+    source: Annotated[str, Meta(max_length=400, description="Where the table comes from")]
+    experimental: bool = False
+    function: Literal[3, 4]
+    bytes_per_register: Literal[2, 4] = 2
+    signed_power: Annotated[
+        bool, Meta(description="Power may be negative when the clamp is reversed; its size counts")
+    ] = False
+    serial: MeterSerial
+    block: Annotated[list[MeterBlock], Meta(min_length=1, max_length=8)]
+    values: MeterValues
+    quirks: list[str] = []

@@ -1,0 +1,61 @@
+"""What the rest of the house may expect of hardware. Trouble is a value, never an exception."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from safety.reading import Missing, MissingReason, ProbeReading
+
+
+class Line(Protocol):
+    """One serial line with Modbus RTU slaves on it. One transaction at a time; not thread-safe."""
+
+    def read(
+        self, unit: int, function: int, start: int, count: int, bytes_per_register: int = 2
+    ) -> bytes | MissingReason:
+        """Return the data bytes of one reply (``count * bytes_per_register``), or why there is none."""
+
+    def transaction_s(self, count: int, bytes_per_register: int = 2) -> float:
+        """Return the longest time one good ``read`` of that size may take, in seconds."""
+
+    def failure_s(self, count: int, bytes_per_register: int = 2) -> float:
+        """Return the longest time one failing ``read`` of that size costs, quiet time included, in seconds."""
+
+    def close(self) -> None:
+        """Release the device."""
+
+
+class Relays(Protocol):
+    """The outputs of a cabinet. Everything is off after construction and after ``close``."""
+
+    def switch(self, port: int, *, closed: bool) -> None:
+        """Close or open the relay of ``port``."""
+
+    def contactor(self, *, closed: bool) -> None:
+        """Close or open the master contactor (no effect where none is configured)."""
+
+    def heartbeat(self) -> None:
+        """Toggle the dead-man output once."""
+
+    def all_off(self) -> None:
+        """Open everything at once; never raises."""
+
+    def close(self) -> None:
+        """Open everything and release the pins."""
+
+
+class Contacts(Protocol):
+    """Digital inputs by name."""
+
+    def alarms(self) -> Mapping[str, bool]:
+        """Return for every configured input whether it is in alarm (wire break on a normally-closed loop too)."""
+
+
+class Thermometer(Protocol):
+    """One temperature probe."""
+
+    def read(self, now: float) -> ProbeReading | Missing:
+        """Return the temperature now. May block for a conversion (up to 0.8 s): never call it in a tick."""

@@ -1,0 +1,1 @@
+"""The technician's tool; talks to the sockets, never to the hardware."""

@@ -1,0 +1,1 @@
+"""The cutoff process: buses, tick, relays, latches. Synchronous; needs nobody."""

@@ -1,0 +1,279 @@
+"""What guard and station say to each other, and what the CLI says to station.
+
+Guard *answers*, it never calls: every message to guard gets exactly one reply, and a peer that wants news asks
+for the events after a sequence number. All structs are frozen, forbid unknown fields and are encoded as JSON
+inside a length-prefixed frame (``pilenode.ipc.codec``).
+
+Units are in the names. ``*_mwh`` is milliwatt-hours (0.001 Wh): the finest step of any meter in use is 0.1 Wh,
+and integers survive every encoder unchanged.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+#: Version of the guard protocol. A peer with another major version is refused.
+PROTOCOL = 1
+
+Identifier = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:/-]+$")]
+PortNumber = Annotated[int, Meta(ge=1, le=99)]
+Words = Annotated[str, Meta(max_length=200)]
+
+
+class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type"):
+    """Base of all messages."""
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What ends the session on purpose; guard holds it, so it works with a dead station.
+
+    ``energy_wh`` counts from the register at closing; ``duration_s`` from closing. None = no such limit.
+    """
+
+    energy_wh: Annotated[float, Meta(gt=0, le=100_000)] | None = None
+    duration_s: Annotated[float, Meta(gt=0, le=43_200)] | None = None
+
+
+# -- requests to guard -------------------------------------------------------------------------------------
+
+
+class Hello(_Message, frozen=True, kw_only=True, tag="hello"):
+    """Ask who is there. Any peer may ask."""
+
+    protocol: int = PROTOCOL
+
+
+class Grant(_Message, frozen=True, kw_only=True, tag="grant"):
+    """Allow ``port`` to be closed for ``session`` until ``ttl_s`` from now, within ``plan``."""
+
+    port: PortNumber
+    session: Identifier
+    ttl_s: Annotated[float, Meta(gt=0, le=3600)]
+    plan: Plan = Plan()
+
+
+class Renew(_Message, frozen=True, kw_only=True, tag="renew"):
+    """Extend the lease of a session that guard still holds."""
+
+    port: PortNumber
+    session: Identifier
+    ttl_s: Annotated[float, Meta(gt=0, le=3600)]
+
+
+class Release(_Message, frozen=True, kw_only=True, tag="release"):
+    """End a session. ``session`` must match: a stop for an older session does not end a newer one."""
+
+    port: PortNumber
+    session: Identifier
+    reason: Identifier
+
+
+class Reset(_Message, frozen=True, kw_only=True, tag="reset"):
+    """Release a latched fault of a port (or of the cabinet when ``port`` is None). ``by`` is recorded."""
+
+    port: PortNumber | None
+    by: Words
+
+
+class GetSnapshot(_Message, frozen=True, kw_only=True, tag="get_snapshot"):
+    """Ask for the present state of every port."""
+
+
+class GetEvents(_Message, frozen=True, kw_only=True, tag="get_events"):
+    """Ask for the events after ``since`` (a sequence number of this boot of guard; 0 = all that are kept)."""
+
+    since: Annotated[int, Meta(ge=0)]
+    limit: Annotated[int, Meta(ge=1, le=500)] = 200
+
+
+GuardRequest = Hello | Grant | Renew | Release | Reset | GetSnapshot | GetEvents
+
+# -- replies of guard --------------------------------------------------------------------------------------
+
+
+class Welcome(_Message, frozen=True, kw_only=True, tag="welcome"):
+    """Answer to Hello. ``guard_boot`` changes with every start of guard."""
+
+    protocol: int
+    guard_boot: Identifier
+    version: str
+    ports: list[PortNumber]
+
+
+class Done(_Message, frozen=True, kw_only=True, tag="done"):
+    """The request was carried out."""
+
+
+class Refused(_Message, frozen=True, kw_only=True, tag="refused"):
+    """The request was refused and nothing changed. ``code`` is in ``safety.catalogue``."""
+
+    code: Identifier
+    detail: Words = ""
+
+
+class PortSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One port as guard sees it now. Measured values are None when missing; ages are seconds."""
+
+    port: PortNumber
+    state: str  # name of safety.port.PortStatus
+    closed: bool  # relay ordered closed
+    session: str | None = None  # present session, or the last one while state is "ended" or "tripped"
+    reason: str | None = None  # why the last session ended, or what is latched
+    findings: list[str] = []  # codes that stand right now, whether or not they latch
+    voltage_v: float | None = None
+    current_a: float | None = None
+    power_w: float | None = None
+    temperature_c: float | None = None
+    reading_age_s: float | None = None
+    meter_error: str | None = None  # MissingReason of the newest failed poll, None when the newest poll worked
+    register_mwh: int | None = None  # meter's own counter now
+    start_register_mwh: int | None = None  # counter at closing of the present or last session
+    closed_for_s: float | None = None  # how long the present or last session has had / had power
+    lease_left_s: float | None = None
+
+
+class Snapshot(_Message, frozen=True, kw_only=True, tag="snapshot"):
+    """Answer to GetSnapshot. ``last_event`` is the newest sequence number."""
+
+    guard_boot: Identifier
+    last_event: int
+    uptime_s: float
+    contactor: bool
+    cabinet_faults: list[str]
+    ports: list[PortSnapshot]
+    promise_s: float | None = None  # computed worst-case hazard-to-open time, when known
+    ticks: int = 0
+    tick_late_max_s: float = 0.0  # worst lateness of a tick since start
+    dropped_messages: int = 0  # malformed, oversized or unauthorised requests since start
+
+
+class GuardEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Something that happened. ``seq`` counts from 1 within one ``guard_boot`` without gaps.
+
+    ``kind`` is one of: ``closed`` (relay closed), ``opened`` (relay opened), ``ended`` (session over;
+    ``code`` is the reason), ``tripped`` (fault latched), ``cleared`` (latch released or finding gone),
+    ``finding`` (something stands that does not latch).
+    """
+
+    seq: int
+    age_s: float  # how long ago, at the moment of the answer
+    kind: str
+    port: int | None = None
+    session: str | None = None
+    code: str | None = None
+    detail: str = ""
+    register_mwh: int | None = None
+    start_register_mwh: int | None = None
+    closed_for_s: float | None = None
+
+
+class Events(_Message, frozen=True, kw_only=True, tag="events"):
+    """Answer to GetEvents. ``first_kept`` tells a late asker whether the ring has dropped something."""
+
+    guard_boot: Identifier
+    first_kept: int
+    events: list[GuardEvent]
+
+
+GuardReply = Welcome | Done | Refused | Snapshot | Events
+
+# -- station's control socket (CLI) ------------------------------------------------------------------------
+
+
+class Status(_Message, frozen=True, kw_only=True, tag="status"):
+    """Ask for everything a technician wants to see at a glance."""
+
+
+class Start(_Message, frozen=True, kw_only=True, tag="start"):
+    """Start a session. The same ``order`` again is the same session, not a second one."""
+
+    port: PortNumber
+    order: Identifier
+    plan: Plan = Plan()
+    by: Words = ""
+
+
+class Stop(_Message, frozen=True, kw_only=True, tag="stop"):
+    """Stop what runs on ``port``; with ``session`` only if that is what runs there."""
+
+    port: PortNumber
+    session: Identifier | None = None
+    by: Words = ""
+
+
+class Sessions(_Message, frozen=True, kw_only=True, tag="sessions"):
+    """Ask for the newest sessions, newest first."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 20
+
+
+class ResetFault(_Message, frozen=True, kw_only=True, tag="reset_fault"):
+    """Ask station to release a latch at guard and to record who did it."""
+
+    port: PortNumber | None
+    by: Words
+
+
+ControlRequest = Status | Start | Stop | Sessions | ResetFault
+
+
+class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One session as the journal tells it. Fees are in fen; energy in Wh; times in ms since the epoch."""
+
+    session: str
+    order: str
+    port: int
+    source: str  # "cli", "upstream"
+    state: str  # "starting", "running", "ended"
+    started_wall_ms: int
+    clock: str  # quality of the wall clock: "none", "rtc", "ntp", "server"
+    plan: Plan = Plan()
+    ended_wall_ms: int | None = None
+    reason: str | None = None
+    duration_s: int | None = None
+    start_register_mwh: int | None = None
+    end_register_mwh: int | None = None
+    energy_wh: int | None = None
+    electricity_fen: int | None = None
+    service_fen: int | None = None
+    tariff_version: str | None = None
+    acknowledged: bool = False  # the backend has confirmed the end of this session
+
+
+class StartReply(_Message, frozen=True, kw_only=True, tag="started"):
+    """The session exists; ``repeated`` when the order was known already."""
+
+    session: Identifier
+    port: PortNumber
+    repeated: bool = False
+
+
+class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
+    """What ``pilenode status`` shows."""
+
+    node: str
+    version: str
+    guard: Snapshot | None  # None: guard does not answer
+    sessions: list[SessionRecord]  # those not ended
+    upstream_connected: bool
+    upstream_url: str | None
+    upstream_protocol: str | None  # "mqtt5", "mqtt3.1.1" or None
+    outbox: int  # facts not yet acknowledged by the backend
+    log_id: str
+    last_seq: int
+    acked_seq: int
+    journal_ok: bool
+    journal_problem: str | None = None
+    dropped: dict[str, int] = {}  # malformed input per source since start
+
+
+class SessionsReply(_Message, frozen=True, kw_only=True, tag="sessions_reply"):
+    """Sessions, newest first."""
+
+    sessions: list[SessionRecord]
+
+
+ControlReply = StatusReply | StartReply | SessionsReply | Done | Refused

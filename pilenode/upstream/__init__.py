@@ -1,0 +1,1 @@
+"""One file per upstream protocol; only station imports this package."""

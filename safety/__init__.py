@@ -1,0 +1,1 @@
+"""Pure safety rules. ``safety.step`` is the only entry."""
