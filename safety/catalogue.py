@@ -133,6 +133,14 @@ _ENTRIES = (
         "检查存储卡空间和状态。",
         "Check space and health of the storage.",
     ),
+    _fault(
+        "latch_store_damaged",
+        Latch.LOCAL_RESET,
+        "故障锁定文件损坏，所有端口按锁定处理。",
+        "The file of latched faults is damaged; every port is treated as latched.",
+        "检查每个端口后逐个执行 pilenode reset，并检查存储卡。",
+        "Inspect each port, then run pilenode reset for each; check the storage.",
+    ),
     # -- endings -----------------------------------------------------------------------------------------
     _ending("full", "电池已充满，自动断电。", "The battery is full; power was cut."),
     _ending("planned_energy", "已达到计划电量。", "The planned energy was reached."),

@@ -1,0 +1,86 @@
+"""From configuration to parts: the only place where guard knows both ``config`` and ``drivers``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from config.load import cabinet_limits, completion_limits, load_meter, port_limits
+from drivers.bus import SerialLine
+from drivers.gpio import GpioContacts, GpioRelays, InputSpec, OutputSpec, pin_factory
+from drivers.meter import Meter
+from drivers.registers import Block, Field, RegisterMap
+from drivers.thermometer import W1Thermometer
+from safety.state import Contact, Settings
+
+if TYPE_CHECKING:
+    from config.schema import Bus, Config, MeterProfile
+
+_QUANTITIES = ("voltage_v", "current_a", "power_w", "energy_wh", "power_factor", "frequency_hz")
+
+
+def settings(config: Config) -> Settings:
+    """Return the settings of the safety core."""
+    return Settings(
+        ports={port.number: port_limits(config, port) for port in config.port},
+        cabinet=cabinet_limits(config),
+        completion=completion_limits(config),
+        max_duration_s=config.completion.max_duration_s,
+        contacts=tuple(Contact(entry.name, entry.kind, entry.debounce_s) for entry in config.input),
+    )
+
+
+def register_map(profile: MeterProfile) -> RegisterMap:
+    """Return the driver's register map of a meter profile."""
+    values = {name: value for name in _QUANTITIES if (value := getattr(profile.values, name)) is not None}
+    blocks = tuple(
+        Block(
+            name=block.name,
+            start=block.start,
+            count=block.count,
+            fast=block.rate == "fast",
+            fields=tuple(
+                Field(name, value.address, value.type, value.scale, value.word_order)
+                for name, value in values.items()
+                if value.block == block.name
+            ),
+        )
+        for block in profile.block
+    )
+    return RegisterMap(
+        model=profile.model,
+        function=profile.function,
+        bytes_per_register=profile.bytes_per_register,
+        blocks=blocks,
+        signed_power=profile.signed_power,
+    )
+
+
+def line(bus: Bus) -> SerialLine:
+    """Return the serial line of a bus. Nothing is opened yet that could fail."""
+    return SerialLine(bus.device, bus.baud, bus.parity, bus.stopbits, turnaround_s=bus.turnaround_ms / 1000)
+
+
+def meters(config: Config, bus: str, wire: SerialLine) -> dict[int, Meter]:
+    """Return the meters on one bus by port number."""
+    on_bus = [port for port in config.port if port.meter.bus == bus]
+    return {port.number: Meter(wire, port.meter.unit, register_map(load_meter(port.meter.model))) for port in on_bus}
+
+
+def relays(config: Config) -> tuple[GpioRelays, GpioContacts]:
+    """Claim every pin, everything off. Raises drivers.gpio.GpioError."""
+    gpio = config.gpio
+    factory = pin_factory(gpio.factory)
+    contactor = None
+    if gpio.contactor_pin is not None:
+        contactor = OutputSpec(gpio.contactor_pin, gpio.contactor_active == "high")
+    outputs = {port.number: OutputSpec(port.relay.pin, port.relay.active == "high") for port in config.port}
+    inputs = [
+        InputSpec(entry.name, entry.pin, entry.contact == "normally_closed", entry.pull == "up")
+        for entry in config.input
+    ]
+    return GpioRelays(factory, outputs, contactor, gpio.heartbeat_pin), GpioContacts(factory, inputs)
+
+
+def thermometers(config: Config) -> dict[int, W1Thermometer]:
+    """Return the probes by port number."""
+    return {port.number: W1Thermometer(config.onewire.root, port.probe.id) for port in config.port if port.probe}

@@ -1,0 +1,138 @@
+"""Start, run and end of pilenode-guard. Whatever happens, the last thing it does is open everything."""
+
+from __future__ import annotations
+
+import fcntl
+import secrets
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+import safety
+from drivers.gpio import GpioError
+from pilenode import clock, log
+from pilenode.guard import assemble, blackbox, latches, rights
+from pilenode.guard.board import Board
+from pilenode.guard.housekeeper import Housekeeper
+from pilenode.guard.loop import Loop
+from pilenode.guard.server import Server
+from pilenode.guard.workers import BusWorker, ProbeWorker, Worker
+from pilenode.ipc.messages import Events, GetEvents
+from pilenode.notify import Notifier
+
+if TYPE_CHECKING:
+    from config.schema import Config
+    from drivers.gpio import GpioContacts, GpioRelays
+    from safety.state import Settings, State
+
+EXIT_OK = 0
+EXIT_BUG = 1
+EXIT_CONFIG = 2
+
+
+def run(config: Config) -> int:
+    """Run guard until SIGTERM or SIGINT and return the exit status: 0 asked to stop, 1 bug, 2 cannot start."""
+    log.configure("guard")
+    logger = structlog.get_logger()
+    directory = Path(config.guard.state_dir)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        allowed = rights.resolve(config.guard.client_group)
+        lock = (directory / "lock").open("w")
+    except (OSError, KeyError) as error:
+        logger.error("cannot start", error=str(error), remedy="check guard.state_dir and guard.client_group")
+        return EXIT_CONFIG
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            logger.error("cannot start", error="another guard is running", remedy="stop it first")
+            return EXIT_CONFIG
+        try:
+            relays, contacts = assemble.relays(config)
+        except GpioError as error:
+            logger.error("cannot start", error=str(error), remedy="check [gpio] and the rights on /dev/gpiochip*")
+            return EXIT_CONFIG
+        try:
+            return _guard(config, directory, allowed, relays, contacts)
+        finally:
+            contacts.close()
+            relays.close()
+
+
+def _initial(settings: Settings, directory: Path) -> tuple[State, latches.Latches, str]:
+    """Return the first state, what the disk holds, and a complaint about it ("" = none)."""
+    try:
+        held = latches.load(directory)
+    except latches.LatchesDamagedError as error:
+        # No fault may get lost in a damaged file: everything starts latched and a technician looks at it.
+        every = dict.fromkeys(settings.ports, "latch_store_damaged")
+        return safety.initial(settings, every), latches.Latches(), str(error)
+    known = {port: code for port, code in held.ports.items() if port in settings.ports}
+    return safety.initial(settings, known, tuple(held.cabinet)), held, ""
+
+
+def _guard(
+    config: Config, directory: Path, allowed: rights.Rights, relays: GpioRelays, contacts: GpioContacts
+) -> int:
+    logger = structlog.get_logger()
+    settings = assemble.settings(config)
+    state, held, complaint = _initial(settings, directory)
+    if complaint:
+        logger.error("latch file damaged, every port starts latched", error=complaint)
+    probes = assemble.thermometers(config)
+    board = Board(settings.ports, probes, clock.monotonic_s())
+    housekeeper = Housekeeper(directory, logger.info, held)
+    notifier = Notifier()
+    loop = Loop(
+        state=state,
+        board=board,
+        relays=relays,
+        contacts=contacts,
+        housekeeper=housekeeper,
+        notifier=notifier,
+        guard_boot=secrets.token_hex(8),
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: loop.stop())
+    server = Server(Path(config.guard.socket), allowed, loop.read)
+    workers: list[Worker] = []
+    lines = [(bus.name, assemble.line(bus)) for bus in config.bus]
+    for name, wire in lines:
+        workers.append(BusWorker(name, board, assemble.meters(config, name, wire), settings.ports))
+    if probes:
+        workers.append(ProbeWorker(board, probes, config.onewire.interval_s))
+    housekeeper.start()
+    for worker in workers:
+        worker.start()
+    notifier.ready(f"{len(settings.ports)} ports")
+    logger.info("guard runs", ports=sorted(settings.ports), socket=config.guard.socket)
+    try:
+        loop.run(server)
+    except Exception as error:
+        relays.all_off()
+        box = blackbox.write(directory, error, _last_events(loop))
+        logger.exception("guard dies of a bug, everything is open", blackbox=str(box), exc_info=error)
+        return EXIT_BUG
+    finally:
+        relays.all_off()
+        notifier.stopping()
+        server.close()
+        for worker in workers:
+            worker.stop()
+        for worker in workers:
+            worker.join(2.0)
+        for _, wire in lines:
+            wire.close()
+        housekeeper.close()
+    logger.info("guard stopped, everything is open")
+    return EXIT_OK
+
+
+def _last_events(loop: Loop) -> Events:
+    reply = loop.read(GetEvents(since=0, limit=500))
+    if not isinstance(reply, Events):
+        raise TypeError("guard answered its own question wrongly")
+    return reply

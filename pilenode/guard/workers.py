@@ -1,0 +1,99 @@
+"""The threads that wait for wires: one per bus, one for all thermometers. They read and post; they decide nothing."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pilenode import clock
+from pilenode.guard.schedule import Turn, choose, energy_due
+from safety.hazards import suspicious
+from safety.reading import MeterReading
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from drivers.contracts import Thermometer
+    from drivers.meter import Meter
+    from pilenode.guard.board import Board
+    from safety.limits import PortLimits
+
+#: Pause when every meter of a bus is in its back-off, seconds.
+_ALL_DEAD_S = 0.05
+
+
+class Worker(threading.Thread):
+    """A daemon thread whose bug is reported to the board instead of being printed and forgotten."""
+
+    def __init__(self, name: str, board: Board) -> None:
+        super().__init__(name=name, daemon=True)
+        self._board = board
+        self._halt = threading.Event()
+
+    def stop(self) -> None:
+        """Ask the thread to end after its present transaction."""
+        self._halt.set()
+
+    def run(self) -> None:
+        """Work until stopped."""
+        try:
+            while not self._halt.is_set():
+                self._work()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the tick must learn of it and open everything
+            self._board.fail(error)
+
+    def _work(self) -> None:
+        raise NotImplementedError
+
+
+class BusWorker(Worker):
+    """Polls the meters of one bus for ever."""
+
+    def __init__(self, name: str, board: Board, meters: Mapping[int, Meter], limits: Mapping[int, PortLimits]) -> None:
+        super().__init__(f"bus-{name}", board)
+        self._meters = meters
+        self._limits = limits
+        self._turns = {port: Turn(port) for port in meters}
+
+    def _work(self) -> None:
+        now = clock.monotonic_s()
+        turn = choose(self._turns.values(), now)
+        if turn is None:
+            self._halt.wait(_ALL_DEAD_S)
+            return
+        live, wanted = self._board.wishes()
+        slow = energy_due(turn, now, live=turn.port in live, wanted=turn.port in wanted)
+        good = self._poll(turn.port, slow=slow)
+        self._turns[turn.port] = replace(
+            turn,
+            tried_s=now,
+            failures=0 if good else turn.failures + 1,
+            energy_s=now if good and slow else turn.energy_s,
+        )
+
+    def _poll(self, port: int, *, slow: bool) -> bool:
+        outcome = self._meters[port].poll(clock.monotonic_s, slow=slow)
+        self._board.put_meter(port, outcome)
+        if not isinstance(outcome, MeterReading):
+            return False
+        if suspicious(outcome, self._limits[port]):
+            # The second sample that the fast stage asks for need not wait a whole sweep.
+            self._board.put_meter(port, self._meters[port].poll(clock.monotonic_s, slow=False))
+        return True
+
+
+class ProbeWorker(Worker):
+    """Reads every thermometer in turn, ``interval_s`` apart."""
+
+    def __init__(self, board: Board, probes: Mapping[int, Thermometer], interval_s: float) -> None:
+        super().__init__("probes", board)
+        self._probes = probes
+        self._interval_s = interval_s
+
+    def _work(self) -> None:
+        for port, probe in self._probes.items():
+            if self._halt.is_set():
+                return
+            self._board.put_probe(port, probe.read(clock.monotonic_s()))
+        self._halt.wait(self._interval_s)

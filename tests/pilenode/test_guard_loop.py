@@ -1,0 +1,249 @@
+"""The tick: order of outputs, signs of life, and what a bug does."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+import safety
+from pilenode.guard.board import Board
+from pilenode.guard.housekeeper import Housekeeper
+from pilenode.guard.latches import Latches
+from pilenode.guard.loop import Loop
+from pilenode.guard.rights import Rights
+from pilenode.guard.server import Server
+from pilenode.ipc import messages
+from pilenode.notify import Notifier
+from safety.limits import CabinetLimits, PortLimits
+from safety.reading import MeterReading, Missing, MissingReason, ProbeReading
+from safety.state import Contact, Grant, Release, Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SETTINGS = Settings(
+    ports={1: PortLimits(), 2: PortLimits()},
+    cabinet=CabinetLimits(contactor_settle_s=0.05, close_stagger_s=0.05, contactor_hold_s=0.1),
+    contacts=(Contact("smoke", "smoke", 0.0),),
+)
+
+
+class Recorder:
+    """Outputs that write down what they were told, in order."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, object]] = []
+
+    def switch(self, port: int, *, closed: bool) -> None:
+        """Record."""
+        self.calls.append(("close" if closed else "open", port))
+
+    def contactor(self, *, closed: bool) -> None:
+        """Record."""
+        self.calls.append(("contactor", closed))
+
+    def heartbeat(self) -> None:
+        """Record."""
+        self.calls.append(("heartbeat", None))
+
+    def all_off(self) -> None:
+        """Record."""
+        self.calls.append(("all_off", None))
+
+    def close(self) -> None:
+        """Record."""
+
+
+class Contacts:
+    """Inputs that say what they are told."""
+
+    def __init__(self) -> None:
+        self.smoke = False
+
+    def alarms(self) -> dict[str, bool]:
+        """Return the one contact."""
+        return {"smoke": self.smoke}
+
+
+class Requests:
+    """A server that hands out what is put in."""
+
+    def __init__(self) -> None:
+        self.waiting: list[safety.state.Request] = []
+        self.codes: list[str | None] = []
+        self.refused = 0
+
+    def take(self) -> tuple[safety.state.Request, ...]:
+        """Hand out."""
+        taken, self.waiting = tuple(self.waiting), []
+        return taken
+
+    def answer(self, answers: tuple[safety.state.Answer, ...]) -> None:
+        """Write down."""
+        self.codes += [answer.code for answer in answers]
+
+
+class Bench:
+    """A loop with recorded edges and a clock of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.now = time.monotonic()
+        self.board = Board(SETTINGS.ports, [2], self.now)
+        self.relays, self.contacts, self.requests = Recorder(), Contacts(), Requests()
+        self.keeper = Housekeeper(directory, lambda *_, **__: None, Latches())
+        self.loop = Loop(
+            state=safety.initial(SETTINGS),
+            board=self.board,
+            relays=self.relays,
+            contacts=self.contacts,
+            housekeeper=self.keeper,
+            notifier=Notifier(),
+            guard_boot="boot",
+        )
+        self.loop.server = self.requests  # type: ignore[assignment]
+
+    def tick(self, *requests: safety.state.Request, amps: float = 1.0) -> list[tuple[str, object]]:
+        """Tick once with fresh readings and return the calls of this tick."""
+        self.now += 0.05
+        for port in (1, 2):
+            self.board.put_meter(port, MeterReading(self.now, 220.0, amps, 200.0, None, 7.0, self.now))
+        self.board.put_probe(2, ProbeReading(self.now, 20.0))
+        self.requests.waiting += requests
+        before = len(self.relays.calls)
+        self.loop.tick(self.now)
+        return self.relays.calls[before:]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """Return a loop that has not ticked yet."""
+    return Bench(tmp_path)
+
+
+def test_every_sound_tick_toggles_the_heartbeat_once(bench: Bench) -> None:
+    """The dead-man output lives by ticks and by nothing else."""
+    for _ in range(5):
+        assert bench.tick().count(("heartbeat", None)) == 1
+
+
+def test_a_tick_that_raises_gives_no_sign_of_life(bench: Bench) -> None:
+    """After a bug neither heartbeat nor watchdog is fed."""
+    bench.tick()
+    bench.board.fail(ValueError("bug in a worker"))
+    before = len(bench.relays.calls)
+    with pytest.raises(RuntimeError, match="worker thread"):
+        bench.tick()
+    assert bench.relays.calls[before:] == []
+
+
+def test_contactor_then_relay_and_back(bench: Bench) -> None:
+    """Closing: contactor first. Opening: relay first, contactor after its hold."""
+    calls = bench.tick(Grant(1, 1, "s", 60.0))
+    for _ in range(3):
+        calls += bench.tick()
+    assert [call for call in calls if call[0] != "heartbeat"] == [("contactor", True), ("close", 1)]
+    calls = bench.tick(Release(2, 1, "s", "user"))
+    for _ in range(5):
+        calls += bench.tick()
+    assert [call for call in calls if call[0] != "heartbeat"] == [("open", 1), ("contactor", False)]
+    assert bench.requests.codes == [None, None]
+
+
+def test_opening_comes_before_closing_in_one_tick(bench: Bench) -> None:
+    """When one port opens and another closes in the same tick, the dangerous one is first."""
+    bench.tick(Grant(1, 1, "a", 60.0))
+    bench.tick()
+    bench.tick()
+    calls = bench.tick(Release(2, 1, "a", "user"), Grant(3, 2, "b", 60.0))
+    calls += bench.tick()
+    switched = [call for call in calls if call[0] in ("open", "close")]
+    assert switched == [("open", 1), ("close", 2)]
+
+
+def test_smoke_opens_relays_before_the_contactor(bench: Bench) -> None:
+    """Everything in the same tick, relays first so that the contactor opens without load."""
+    bench.tick(Grant(1, 1, "a", 60.0))
+    for _ in range(3):
+        bench.tick()
+    bench.contacts.smoke = True
+    calls = bench.tick()
+    assert [call for call in calls if call[0] != "heartbeat"] == [("open", 1), ("contactor", False)]
+
+
+def test_a_new_latch_is_handed_to_the_disk_and_blocks_until_it_is_there(bench: Bench) -> None:
+    """Nothing new closes before the latch is durable."""
+    bench.contacts.smoke = True
+    bench.tick()
+    assert not bench.keeper.latches_ok
+    assert not bench.tick().count(("close", 1))
+    reply = bench.loop.read(messages.GetSnapshot())
+    assert isinstance(reply, messages.Snapshot)
+    assert reply.cabinet_faults == ["smoke", "latch_store_failed"]
+
+
+def test_the_snapshot_tells_what_is_known(bench: Bench) -> None:
+    """Readings with their age, the session, the lease and the registers."""
+    bench.tick(Grant(1, 1, "s", 60.0))
+    for _ in range(3):
+        bench.tick()
+    reply = bench.loop.read(messages.GetSnapshot())
+    assert isinstance(reply, messages.Snapshot)
+    one, two = reply.ports
+    assert (one.port, one.state, one.closed, one.session) == (1, "on", True, "s")
+    assert (one.voltage_v, one.current_a, one.power_w, one.register_mwh) == (220.0, 1.0, 200.0, 7000)
+    assert one.start_register_mwh == 7000
+    assert one.lease_left_s is not None
+    assert one.lease_left_s == pytest.approx(60.0, abs=0.5)
+    assert (two.state, two.closed, two.temperature_c, one.temperature_c) == ("idle", False, 20.0, None)
+
+
+def test_a_failed_poll_keeps_the_last_reading_and_names_its_reason(bench: Bench) -> None:
+    """The old value stays visible with its age; the newest failure stands beside it."""
+    bench.tick()
+    bench.board.put_meter(1, Missing(MissingReason.TIMEOUT, bench.now))
+    bench.loop.tick(bench.now)
+    reply = bench.loop.read(messages.GetSnapshot())
+    assert isinstance(reply, messages.Snapshot)
+    assert (reply.ports[0].current_a, reply.ports[0].meter_error) == (1.0, "timeout")
+
+
+def test_events_are_numbered_without_gaps_and_told_since(bench: Bench) -> None:
+    """A station that comes back asks since n and misses nothing."""
+    bench.tick(Grant(1, 1, "s", 60.0))
+    for _ in range(3):
+        bench.tick()
+    bench.tick(Release(2, 1, "s", "user"))
+    bench.tick()
+    reply = bench.loop.read(messages.GetEvents(since=0))
+    assert isinstance(reply, messages.Events)
+    assert [event.seq for event in reply.events] == list(range(1, len(reply.events) + 1))
+    assert [event.kind for event in reply.events] == ["closed", "opened", "ended"]
+    later = bench.loop.read(messages.GetEvents(since=2))
+    assert isinstance(later, messages.Events)
+    assert [event.kind for event in later.events] == ["ended"]
+
+
+@pytest.mark.parametrize(("protocol", "kind"), [(1, messages.Welcome), (2, messages.Refused)])
+def test_another_protocol_is_refused(bench: Bench, protocol: int, kind: type) -> None:
+    """Versions that do not understand each other find out at once."""
+    assert isinstance(bench.loop.read(messages.Hello(protocol=protocol)), kind)
+
+
+def test_the_loop_keeps_its_rhythm_and_stops_when_asked(bench: Bench, tmp_path: Path) -> None:
+    """About twenty ticks a second, and the socket is served in between."""
+    server = Server(tmp_path / "sock", Rights(frozenset(), None), bench.loop.read)
+    start = time.monotonic()
+
+    class Stopper(Contacts):
+        def alarms(self) -> dict[str, bool]:
+            if time.monotonic() - start > 1.0:
+                bench.loop.stop()
+            return {"smoke": False}
+
+    bench.loop._contacts = Stopper()
+    bench.loop.run(server)
+    server.close()
+    beats = bench.relays.calls.count(("heartbeat", None))
+    assert 15 <= beats <= 22
