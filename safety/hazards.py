@@ -158,6 +158,8 @@ def probe_fault(inputs: PortInputs, limits: PortLimits, now: float) -> str | Non
     probe = inputs.probe
     if probe is None:
         return None
-    if isinstance(probe, Missing) or probe.age_s(now) > limits.probe_max_age_s:
-        return "probe_fault"
-    return None
+    if isinstance(probe, ProbeReading):
+        silent = probe.age_s(now) > limits.probe_max_age_s
+    else:
+        silent = probe.reason is not MissingReason.NEVER_READ or now - probe.since_s > limits.probe_max_age_s
+    return "probe_fault" if silent else None

@@ -56,7 +56,9 @@ def _hardware_refusal(cabinet: CabinetState, port: PortState, inputs: PortInputs
         return "cabinet_faulty", ", ".join((*cabinet.latched, *cabinet.findings))
     meter = inputs.meter
     if isinstance(meter, Missing) and meter.reason is MissingReason.NEVER_READ and inputs.meter_error is None:
-        return "starting_up", "no reading yet"
+        return "starting_up", "meter not read yet"
+    if isinstance(inputs.probe, Missing) and inputs.probe.reason is MissingReason.NEVER_READ:
+        return "starting_up", "temperature not read yet"
     standing = [code for code in port.findings if code not in _HARMLESS]
     if standing:
         return "port_faulty", ", ".join(standing)

@@ -39,11 +39,14 @@ def run(config: Config) -> int:
     directory = Path(config.guard.state_dir)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        allowed = rights.resolve(config.guard.client_group)
         lock = (directory / "lock").open("w")
-    except (OSError, KeyError) as error:
-        logger.error("cannot start", error=str(error), remedy="check guard.state_dir and guard.client_group")
+    except OSError as error:
+        logger.error("cannot start", error=str(error), remedy="check guard.state_dir")
         return EXIT_CONFIG
+    group = config.guard.client_group
+    allowed = rights.resolve(group)
+    if group and allowed.group is None:
+        logger.warning("group does not exist, only guard's own user and root may grant", group=group)
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -74,9 +77,7 @@ def _initial(settings: Settings, directory: Path) -> tuple[State, latches.Latche
     return safety.initial(settings, known, tuple(held.cabinet)), held, ""
 
 
-def _guard(
-    config: Config, directory: Path, allowed: rights.Rights, relays: GpioRelays, contacts: GpioContacts
-) -> int:
+def _guard(config: Config, directory: Path, allowed: rights.Rights, relays: GpioRelays, contacts: GpioContacts) -> int:
     logger = structlog.get_logger()
     settings = assemble.settings(config)
     state, held, complaint = _initial(settings, directory)

@@ -25,11 +25,14 @@ class Rights:
 
 
 def resolve(group: str) -> Rights:
-    """Return the rights for a group name ("" = nobody else). Raises KeyError when the group does not exist."""
+    """Return the rights for a group name; "" and a group that does not exist give nobody else any."""
     own = {0, os.geteuid()}
-    if not group:
+    try:
+        entry = grp.getgrnam(group) if group else None
+    except KeyError:
+        entry = None
+    if entry is None:
         return Rights(frozenset(own), None)
-    entry = grp.getgrnam(group)
     members = set()
     for name in entry.gr_mem:
         try:

@@ -36,7 +36,7 @@ def pause_s(failures: int) -> float:
     """Return how long a meter with that many failures in a row is left alone, in seconds."""
     if failures < PATIENCE:
         return 0.0
-    return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(failures - PATIENCE, 10))
+    return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - PATIENCE, 10))
 
 
 def choose(turns: Iterable[Turn], now: float) -> Turn | None:

@@ -371,6 +371,16 @@ def test_nothing_closes_before_its_meter_has_reported(desk: Desk, code: str, *, 
     assert orders.answers[0].code == code
 
 
+def test_a_probe_not_read_yet_is_starting_up(desk: Desk) -> None:
+    """A port with a probe waits for its first temperature."""
+    reading = MeterReading(desk.now, 220.0, 0.0, 0.0, None, 1.0, desk.now)
+    inputs = dict.fromkeys((1, 2), PortInputs(reading, probe=Missing(MissingReason.NEVER_READ, desk.now)))
+    healthy = dict.fromkeys(desk.contacts, False)
+    state = safety.initial(desk.settings)
+    _, orders, _ = safety.step(state, Inputs(inputs, healthy, (Grant(1, 1, "s", 60.0),)), desk.now)
+    assert orders.answers[0].code == "starting_up"
+
+
 def test_a_reading_without_register_is_starting_up(desk: Desk) -> None:
     """No baseline, no session: energy could not be told."""
     inputs = dict.fromkeys((1, 2), PortInputs(MeterReading(desk.now, 220.0, 0.0, 0.0)))

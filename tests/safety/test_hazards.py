@@ -155,6 +155,17 @@ def test_a_silent_probe_is_a_probe_fault_and_not_heat(age_s: float, *, expected:
     assert "over_temperature" not in found
 
 
+@pytest.mark.parametrize(
+    ("waited_s", "reason", "expected"),
+    [(60.0, "never_read", False), (60.1, "never_read", True), (0.0, "probe_fault", True)],
+)
+def test_a_probe_that_never_reported(waited_s: float, reason: str, *, expected: bool) -> None:
+    """A probe not asked yet gets its age limit; one that was asked in vain is a fault at once."""
+    probe = Missing(MissingReason(reason), 0.0)
+    found = codes([(waited_s, PortInputs(reading(waited_s), probe=probe))])
+    assert ("probe_fault" in found) is expected
+
+
 def test_a_port_without_probe_has_no_probe_fault() -> None:
     """What is not fitted cannot fail."""
     assert codes([(0.0, PortInputs(reading(0.0)))]) == ()
