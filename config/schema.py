@@ -35,7 +35,7 @@ class Node(_Table, frozen=True, kw_only=True):
 class Guard(_Table, frozen=True, kw_only=True):
     """The cutoff process."""
 
-    socket: Annotated[Path, Meta(description="Unix socket on which guard answers")] = "/run/pilenode/guard.sock"
+    socket: Annotated[Path, Meta(description="Unix socket on which guard answers")] = "/run/pilenode-guard/guard.sock"
     state_dir: Annotated[Path, Meta(description="Directory of latches and black box")] = "/var/lib/pilenode-guard"
     client_group: Annotated[
         str,
@@ -79,19 +79,21 @@ class Gpio(_Table, frozen=True, kw_only=True):
             description='"lgpio", or the import path "module:Class" of a gpiozero pin factory; there is no fall-back',
         ),
     ] = "lgpio"
-    contactor_pin: Annotated[Pin | None, Meta(description="Master contactor; leave out where there is none")] = None
+    contactor_pin: Annotated[
+        Pin | None, Meta(description="Master contactor, BCM number; leave out where there is none")
+    ] = None
     contactor_active: Annotated[Literal["high", "low"], Meta(description="Level that closes the contactor")] = "high"
-    heartbeat_pin: Annotated[Pin | None, Meta(description="Dead-man output, a 10 Hz square wave")] = None
+    heartbeat_pin: Annotated[Pin | None, Meta(description="Dead-man output, BCM number; a 10 Hz square wave")] = None
 
 
 class Bus(_Table, frozen=True, kw_only=True):
     """One RS-485 line."""
 
-    name: Name
+    name: Annotated[Name, Meta(description="By which ports refer to this line")]
     device: Annotated[Path, Meta(description="tty; prefer /dev/serial/by-id/… which survives renumbering")]
-    baud: Baud = 9600
-    parity: Literal["N", "E", "O"] = "N"
-    stopbits: Literal[1, 2] = 1
+    baud: Annotated[Baud, Meta(description="Speed of every meter on this line, bits per second")] = 9600
+    parity: Annotated[Literal["N", "E", "O"], Meta(description="Parity: none, even or odd")] = "N"
+    stopbits: Annotated[Literal[1, 2], Meta(description="Stop bits")] = 1
     turnaround_ms: Annotated[
         float,
         Meta(ge=5, le=2000, description="Longest time a meter here takes to begin its reply, milliseconds"),
@@ -114,7 +116,7 @@ class Relay(_Table, frozen=True, kw_only=True):
 
 
 class Probe(_Table, frozen=True, kw_only=True):
-    """The temperature probe of a port or of the cabinet (DS18B20 on the kernel's 1-wire bus)."""
+    """The temperature probe of a port (DS18B20 on the kernel's 1-wire bus)."""
 
     id: Annotated[str, Meta(pattern=r"^[0-9a-f]{2}-[0-9a-f]{12}$", description="1-wire id, e.g. 28-0316a2794bff")]
 
@@ -145,7 +147,7 @@ class Port(_Table, frozen=True, kw_only=True):
 class Input(_Table, frozen=True, kw_only=True):
     """An external contact that cuts the whole cabinet."""
 
-    name: Name
+    name: Annotated[Name, Meta(description="By which messages name this contact")]
     kind: Annotated[Literal["smoke", "estop"], Meta(description="What its alarm means")]
     pin: Pin
     contact: Annotated[
@@ -234,11 +236,13 @@ class Upstream(_Table, frozen=True, kw_only=True):
             description="mqtt://host:port or mqtts://host:port",
         ),
     ]
-    username: Annotated[str, Meta(max_length=100)] = ""
+    username: Annotated[str, Meta(max_length=100, description="Empty: no user name is sent")] = ""
     password_file: Annotated[str, Meta(max_length=255, description="File that holds the password, one line")] = ""
-    ca_file: Annotated[str, Meta(max_length=255)] = ""
-    certificate_file: Annotated[str, Meta(max_length=255)] = ""
-    key_file: Annotated[str, Meta(max_length=255)] = ""
+    ca_file: Annotated[
+        str, Meta(max_length=255, description="Authority that signed the broker's certificate; empty: the system's")
+    ] = ""
+    certificate_file: Annotated[str, Meta(max_length=255, description="This cabinet's own certificate")] = ""
+    key_file: Annotated[str, Meta(max_length=255, description="Key of that certificate")] = ""
     retry_base_s: Annotated[
         float, Meta(ge=0.1, le=60, description="First pause before a reconnect, seconds (full jitter)")
     ] = 2.0
@@ -263,10 +267,19 @@ class Config(_Table, frozen=True, kw_only=True):
     port: Annotated[list[Port], Meta(min_length=1, max_length=40)]
     input: Annotated[list[Input], Meta(max_length=16)] = []
     onewire: OneWire = OneWire()
-    cabinet_probe: Probe | None = None
     limits: Limits = Limits()
     completion: Completion = Completion()
     tariff: Tariff = Tariff()
+    upstream: Upstream | None = None
+
+
+class Profile(_Table, frozen=True, kw_only=True):
+    """A product profile (config/profiles/*.toml): the tables whose keys it may set, each of them optional."""
+
+    station: Station = Station()
+    onewire: OneWire = OneWire()
+    limits: Limits = Limits()
+    completion: Completion = Completion()
     upstream: Upstream | None = None
 
 
@@ -276,18 +289,18 @@ class Config(_Table, frozen=True, kw_only=True):
 class MeterSerial(_Table, frozen=True, kw_only=True):
     """How the meter leaves the factory."""
 
-    baud: Baud
-    parity: Literal["N", "E", "O"] = "N"
-    stopbits: Literal[1, 2] = 1
-    unit: Annotated[int, Meta(ge=1, le=247)] = 1
+    baud: Annotated[Baud, Meta(description="Bits per second")]
+    parity: Annotated[Literal["N", "E", "O"], Meta(description="Parity: none, even or odd")] = "N"
+    stopbits: Annotated[Literal[1, 2], Meta(description="Stop bits")] = 1
+    unit: Annotated[int, Meta(ge=1, le=247, description="Modbus address")] = 1
 
 
 class MeterBlock(_Table, frozen=True, kw_only=True):
     """Neighbouring registers read in one transaction."""
 
-    name: Name
-    start: Annotated[int, Meta(ge=0, le=0xFFFF)]
-    count: Annotated[int, Meta(ge=1, le=125)]
+    name: Annotated[Name, Meta(description="By which values refer to this block")]
+    start: Annotated[int, Meta(ge=0, le=0xFFFF, description="First zero-based PDU address")]
+    count: Annotated[int, Meta(ge=1, le=125, description="Number of registers")]
     rate: Annotated[Literal["fast", "slow"], Meta(description="fast: every sweep; slow: rides along now and then")] = (
         "fast"
     )
@@ -296,9 +309,11 @@ class MeterBlock(_Table, frozen=True, kw_only=True):
 class MeterValue(_Table, frozen=True, kw_only=True):
     """One quantity inside a block."""
 
-    block: Name
+    block: Annotated[Name, Meta(description="Name of a [[block]]")]
     address: Annotated[int, Meta(ge=0, le=0xFFFF, description="Zero-based PDU address")]
-    type: Literal["u16", "s16", "u32", "s32", "f32"]
+    type: Annotated[
+        Literal["u16", "s16", "u32", "s32", "f32"], Meta(description="Unsigned, signed or IEEE 754, with its bits")
+    ]
     scale: Annotated[float, Meta(gt=0, description="Multiplies the raw value into the unit of the key")] = 1.0
     word_order: Annotated[Literal["high_first", "low_first"], Meta(description="Order of 16-bit words")] = "high_first"
 
@@ -317,16 +332,16 @@ class MeterValues(_Table, frozen=True, kw_only=True):
 class MeterProfile(_Table, frozen=True, kw_only=True):
     """A meter as data."""
 
-    model: Name
-    title: Annotated[str, Meta(max_length=120)]
+    model: Annotated[Name, Meta(description="Name of this profile and of its file")]
+    title: Annotated[str, Meta(max_length=120, description="Maker and type, for people")]
     source: Annotated[str, Meta(max_length=400, description="Where the table comes from")]
-    experimental: bool = False
-    function: Literal[3, 4]
-    bytes_per_register: Literal[2, 4] = 2
+    experimental: Annotated[bool, Meta(description="Not yet seen working on real hardware")] = False
+    function: Annotated[Literal[3, 4], Meta(description="Modbus function that reads the values")]
+    bytes_per_register: Annotated[Literal[2, 4], Meta(description="What one register of the reply takes")] = 2
     signed_power: Annotated[
         bool, Meta(description="Power may be negative when the clamp is reversed; its size counts")
     ] = False
     serial: MeterSerial
     block: Annotated[list[MeterBlock], Meta(min_length=1, max_length=8)]
     values: MeterValues
-    quirks: list[str] = []
+    quirks: Annotated[list[str], Meta(description="What a reader of this file should know")] = []

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 CONTACTOR_PIN, HEARTBEAT_PIN, SMOKE_PIN, ESTOP_PIN = 17, 27, 23, 24
 FIRST_RELAY_PIN = 2
 _START_S = 20.0
+#: CPUSchedulingPriority of systemd/pilenode-guard.service.
+_GUARD_PRIORITY = 40
 
 
 class HarnessError(RuntimeError):
@@ -70,13 +72,13 @@ class Setup:
         buses = (RigBus(baud=self.baud, turnaround_s=self.turnaround_s),)
         return RigCabinet(ports, buses, contactor_pin=CONTACTOR_PIN, heartbeat_pin=HEARTBEAT_PIN)
 
-    def toml(self, directory: Path, device: str, onewire: Path) -> str:
-        """Return the configuration file of this cabinet."""
+    def toml(self, directory: Path, storage: Path, device: str, onewire: Path) -> str:
+        """Return the configuration file of this cabinet; what must be durable is kept below ``storage``."""
         parts = [
             f'profile = "{self.profile}"',
             f'[node]\nid = "{self.node}"\nlanguage = "en"',
-            f'[guard]\nsocket = "{directory}/guard.sock"\nstate_dir = "{directory}/guard"',
-            f'[station]\ndata_dir = "{directory}/station"\ncontrol_socket = "{directory}/control.sock"',
+            f'[guard]\nsocket = "{directory}/guard.sock"\nstate_dir = "{storage}/guard"',
+            f'[station]\ndata_dir = "{storage}/station"\ncontrol_socket = "{directory}/control.sock"',
             '[gpio]\nfactory = "hil_rig.pins:RigFactory"',
             f"contactor_pin = {CONTACTOR_PIN}\nheartbeat_pin = {HEARTBEAT_PIN}",
             f'[[bus]]\nname = "main"\ndevice = "{device}"\nbaud = {self.baud}',
@@ -142,12 +144,22 @@ def wait(what: str, condition: Callable[[], object], seconds: float = _START_S, 
         time.sleep(every_s)
 
 
+def _real_time(pid: int) -> bool:
+    """Give a process that has just started the scheduling of pilenode-guard.service; return whether that is allowed."""
+    try:
+        os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(_GUARD_PRIORITY))
+    except PermissionError:
+        return False
+    return True
+
+
 class Harness:
     """One cabinet below ``directory``; a context manager that ends what it started."""
 
-    def __init__(self, directory: Path, setup: Setup | None = None) -> None:
+    def __init__(self, directory: Path, setup: Setup | None = None, storage: Path | None = None) -> None:
         self.setup = setup or Setup()
         self.directory = directory
+        self.storage = storage or directory
         directory.mkdir(parents=True, exist_ok=True)
         self.rig = Rig(self.setup.cabinet(), directory)
         self.config_file = directory / "cabinet.toml"
@@ -155,11 +167,12 @@ class Harness:
         for pin in (SMOKE_PIN, ESTOP_PIN):
             self.rig.set_contact(pin, 0)  # normally-closed loops to ground: 0 is healthy
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.real_time = False  # whether guard got the scheduling that its systemd unit gives it
         self._stack = ExitStack()
 
     def write_config(self) -> None:
         """Write the configuration file."""
-        text = self.setup.toml(self.directory, self.rig.device(), self.rig.onewire_root)
+        text = self.setup.toml(self.directory, self.storage, self.rig.device(), self.rig.onewire_root)
         self.config_file.write_text(text, encoding="utf-8")
 
     def __enter__(self) -> Self:
@@ -186,6 +199,8 @@ class Harness:
                 stderr=log,
             )
         self.processes[name] = process
+        if name == "guard":
+            self.real_time = _real_time(process.pid)
         wait(f"{name} answers", lambda: self._alive(name) and self._answers(name))
         return process
 

@@ -72,10 +72,7 @@ def add(
     filled_s = block.filled_s + known_s
     watts = block.watts
     if filled_s < limits.block_s:
-        # Evenly thinned: a reading is kept only when the kept ones are behind their share of the block.
-        if len(watts) <= _MOST_READINGS * filled_s / limits.block_s:
-            watts = (*watts, power_w)
-        return OpenBlock(t_s, filled_s, watts, disturbed), ()
+        return OpenBlock(t_s, filled_s, thinned(watts, power_w, filled_s / limits.block_s), disturbed), ()
     watts = (*watts, power_w)
     complete = []
     while filled_s >= limits.block_s:
@@ -83,6 +80,11 @@ def add(
         filled_s -= limits.block_s
         watts, disturbed = (power_w,), False
     return OpenBlock(t_s, filled_s, (), disturbed=False), tuple(complete)
+
+
+def thinned(watts: tuple[float, ...], power_w: float, share: float) -> tuple[float, ...]:
+    """Return the readings with ``power_w``, unless they are ahead of their ``share`` of the most that are kept."""
+    return (*watts, power_w) if len(watts) <= _MOST_READINGS * share else watts
 
 
 def mean(watts: tuple[float, ...]) -> float:

@@ -214,6 +214,13 @@ _ENTRIES = (
         "Look at the log of pilenode-guard.",
     ),
     _ending(
+        "interrupted",
+        "会话中断，原因不明。",
+        "The session was interrupted; nobody knows how it ended.",
+        "查看两个进程的日志。",
+        "Look at the logs of both processes.",
+    ),
+    _ending(
         "never_energised",
         "会话未通电即结束。",
         "The session ended before the port had power.",
@@ -304,6 +311,13 @@ _ENTRIES = (
         "The message is malformed.",
         "按接口文档修改。",
         "See the interface description.",
+    ),
+    _refusal(
+        "oversized",
+        "消息过长。",
+        "The message is too long.",
+        "按接口文档缩短。",
+        "Shorten it; see the interface description.",
     ),
     _refusal(
         "not_allowed",

@@ -62,6 +62,8 @@ def advance(
     """
     if sample.voltage_v < limits.supply_min_v:
         return replace(state, open=lost(state.open)), None
+    if sample.power_w > limits.wild_w:
+        return state, None
     known_s = interval_s(state.open, sample.t_s, limits)
     tapered = state.tail.tapered
     plug, verdict = watch_plug(state.plug, sample, known_s, state.past, state.factor, limits, tapered=tapered)

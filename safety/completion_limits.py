@@ -18,9 +18,11 @@ class CompletionLimits:
 
     Readings:
     - ``block_s``: readings are averaged over this long before any shape is judged; single wild or zero readings of
-      cheap meters (8 to 11 kW seen) drop out. One minute.
+      cheap meters drop out. One minute.
     - ``gap_s``: two readings further apart than this leave an interval of which nothing is known.
     - ``supply_min_v``: below this voltage the supply is out and the reading says nothing about the battery.
+    - ``wild_w``: a reading above this is passed over, a 16 A socket cannot deliver it (cheap metering chips
+      were seen to answer 8 to 11 kW).
 
     Nothing plugged in:
     - ``no_load_w``, ``no_load_a``: at or below either of them nothing is plugged in. A reading of 0.9 W is a charger
@@ -43,6 +45,8 @@ class CompletionLimits:
       plateau) was lost within ``still_s``, or low has lasted ``low_max_s``.
     - ``burst_s``: power above low for less than this (a top-off) does not start the count again.
       ``top_off_s``: after a longer one that is shorter than this, the shorter waiting time is kept.
+    - ``float_s``: a step down out of a taper to below ``tapered_share`` of plateau, and no rise since, for this long
+      is a strong float.
 
     Never got going:
     - ``idle_plateau_w``, ``idle_w``, ``idle_s``, ``idle_flat_s``, ``idle_flat_share``: plateau below the first, power
@@ -50,7 +54,8 @@ class CompletionLimits:
       deeply discharged pack takes 10 to 25 W for up to 40 min.
 
     Tail (constant voltage, power falling):
-    - ``step_share``: a change from block to block above this, and above four times what is usual, is a step;
+    - ``step_share``, ``step_w``: a change from block to block above both (meters step by up to 1 W), and above four
+      times what is usual, is a step;
       ``large_step_share`` and more begins a new stage (derating, two-step charger, turn-over).
       ``settle_s``: after a step or a gap the tail is not judged for this long.
     - ``fall_share``: a smooth fall by this since the stage began makes a tail.
@@ -81,6 +86,7 @@ class CompletionLimits:
     block_s: float = 60.0
     gap_s: float = 15.0
     supply_min_v: float = 80.0
+    wild_w: float = 4000.0
 
     no_load_w: float = 0.6
     no_load_a: float = 0.004
@@ -103,6 +109,7 @@ class CompletionLimits:
     low_max_s: float = 2700.0
     burst_s: float = 240.0
     top_off_s: float = 1200.0
+    float_s: float = 2700.0
 
     idle_plateau_w: float = 32.0
     idle_w: float = 18.0
@@ -110,10 +117,11 @@ class CompletionLimits:
     idle_flat_s: float = 1800.0
     idle_flat_share: float = 0.10
 
-    step_share: float = 0.03
+    step_share: float = 0.02
+    step_w: float = 1.2
     large_step_share: float = 0.25
     settle_s: float = 360.0
-    fall_share: float = 0.20
+    fall_share: float = 0.15
     mean_s: float = 600.0
     flat_over_s: float = 1200.0
     flat_share: float = 0.03
@@ -124,8 +132,8 @@ class CompletionLimits:
     rise_share: float = 0.05
     rise_window_s: float = 10_800.0
     rise_skip_s: float = 2700.0
-    no_rise_s: float = 4500.0
-    no_rise_share: float = 0.002
+    no_rise_s: float = 6000.0
+    no_rise_share: float = 0.003
 
     added_w: float = 20.0
     added_share: float = 0.18

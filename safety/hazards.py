@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 class PortInputs:
     """What is known of one port. ``probe`` is None where no probe is fitted.
 
-    ``meter`` is the newest *good* reading, however old, or Missing when there never was one; ``meter_error`` is the
-    newest failed poll, None when the newest poll worked.
+    ``meter`` is the newest *good* reading, however old, or Missing when there never was one; ``earlier`` are good
+    readings since the last tick that it has overtaken, oldest first; ``meter_error`` is the newest failed poll, None
+    when the newest poll worked.
     """
 
     meter: MeterReading | Missing
     meter_error: Missing | None = None
     probe: ProbeReading | Missing | None = None
+    earlier: tuple[MeterReading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ def judge(
     memory: HazardMemory, inputs: PortInputs, limits: PortLimits, now: float
 ) -> tuple[HazardMemory, tuple[str, ...]]:
     """Return the new memory and the codes of everything that stands on this port now, most urgent first."""
-    memory = _count_reading(memory, inputs.meter, limits)
+    for reading in (*inputs.earlier, inputs.meter):
+        memory = _count_reading(memory, reading, limits)
     memory = _feel_temperature(memory, inputs.probe, limits)
     rules = (
         over_temperature(memory, limits, now),
@@ -69,7 +72,7 @@ def judge(
 
 
 def _count_reading(memory: HazardMemory, meter: MeterReading | Missing, limits: PortLimits) -> HazardMemory:
-    if isinstance(meter, Missing) or meter.taken_s == memory.judged_s:
+    if isinstance(meter, Missing) or (memory.judged_s is not None and meter.taken_s <= memory.judged_s):
         return memory
     return replace(
         memory,

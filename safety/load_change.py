@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from safety.blocks import mean, thinned
+from safety.low import threshold_w
 from safety.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
 
 #: A single stray reading is the meter's, two in a row are the socket's.
 _IN_A_ROW = 2
-#: Blocks that a step may take until it is complete.
-_STEP_BLOCKS = 2
 #: Power within this share of the plateau is the constant-current part.
 _CONSTANT_CURRENT = 0.85
 
@@ -27,7 +27,8 @@ class Plug:
     ``loads``: readings in a row with something, counted to two. ``nothings``: readings with nothing since then,
     ``nothing_s``: known seconds of that. ``seen``: a load was there in this session. ``level_w``, ``factor``: what it
     drew before it went. ``back_s``: known seconds since something returned, None when no return is being examined;
-    ``sum_w``, ``sum_factor``, ``sum_count``: readings of the examination.
+    ``watts``, ``factor_sum``, ``factor_count``: readings of the examination. ``returned``: number of blocks when
+    something returned last.
     """
 
     loads: int = 0
@@ -37,9 +38,10 @@ class Plug:
     level_w: float = 0.0
     factor: float = 0.0
     back_s: float | None = None
-    sum_w: float = 0.0
-    sum_factor: float = 0.0
-    sum_count: int = 0
+    watts: tuple[float, ...] = ()
+    factor_sum: float = 0.0
+    factor_count: int = 0
+    returned: int = 0
 
 
 def watch_plug(
@@ -49,7 +51,7 @@ def watch_plug(
     if sample.power_w <= limits.no_load_w or sample.current_a <= limits.no_load_a:
         return _nothing(plug, known_s, past, factor, limits, tapered=tapered)
     if plug.nothings:
-        return _returning(plug, known_s, limits), None
+        return _returning(plug, known_s, past, limits), None
     if plug.back_s is not None:
         return _examine(plug, sample, known_s, past, limits)
     if plug.seen:
@@ -76,20 +78,25 @@ def _nothing(
     return plug, Verdict(reason, f"nothing drawn for {minutes:.1f} min, {plug.level_w:.0f} W before")
 
 
-def _returning(plug: Plug, known_s: float, limits: CompletionLimits) -> Plug:
-    """Count readings with a load after nothing; after the second one the load is back."""
+def _returning(plug: Plug, known_s: float, past: Past, limits: CompletionLimits) -> Plug:
+    """Count readings with a load after nothing; after the second one the load is back.
+
+    What comes and goes more often than a steady load would is a pulse charger on a meter that does not see standby.
+    """
     nothing_s = plug.nothing_s + (known_s if plug.loads == 0 else 0.0)
     plug = replace(plug, loads=plug.loads + 1, nothing_s=nothing_s)
     if plug.loads < _IN_A_ROW:
         return plug
     was_out = plug.nothings >= _IN_A_ROW and limits.swap_min_s <= nothing_s <= limits.swap_max_s
-    examine = was_out and plug.seen and plug.level_w > 0
+    steady = plug.returned == 0 or past.count - plug.returned >= limits.blocks(limits.added_steady_s)
+    examine = was_out and plug.seen and plug.level_w > 0 and steady
     return Plug(
         loads=plug.loads,
         seen=True,
         level_w=plug.level_w if examine else 0.0,
         factor=plug.factor if examine else 0.0,
         back_s=0.0 if examine else None,
+        returned=past.count,
     )
 
 
@@ -97,24 +104,25 @@ def _examine(
     plug: Plug, sample: Sample, known_s: float, past: Past, limits: CompletionLimits
 ) -> tuple[Plug, Verdict | None]:
     back_s = (plug.back_s or 0.0) + known_s
+    examined_s = back_s - limits.swap_from_s
     plug = replace(plug, back_s=back_s)
-    if back_s >= limits.swap_from_s:
+    if examined_s >= 0:
         plug = replace(
             plug,
-            sum_w=plug.sum_w + sample.power_w,
-            sum_factor=plug.sum_factor + sample.factor,
-            sum_count=plug.sum_count + 1,
+            watts=thinned(plug.watts, sample.power_w, examined_s / (limits.swap_to_s - limits.swap_from_s)),
+            factor_sum=plug.factor_sum + min(1.0, sample.factor),
+            factor_count=plug.factor_count + 1,
         )
     if back_s < limits.swap_to_s:
         return plug, None
-    new_w, new_factor = plug.sum_w / plug.sum_count, plug.sum_factor / plug.sum_count
+    new_w, new_factor = mean(plug.watts), plug.factor_sum / plug.factor_count
     verdict = None
     if _is_other(plug, new_w, new_factor, past.plateau_w, limits):
         verdict = Verdict(
             "swapped",
             f"{plug.level_w:.0f} W at power factor {plug.factor:.2f} before, {new_w:.0f} W at {new_factor:.2f} after",
         )
-    return Plug(loads=plug.loads, seen=True), verdict
+    return Plug(loads=plug.loads, seen=True, returned=plug.returned), verdict
 
 
 def _is_other(
@@ -124,13 +132,13 @@ def _is_other(
 
     In the tail a pack that rested a moment takes more than before, so there only the plateau is a measure.
     """
-    if plateau_w is None:
+    if plateau_w is None or plug.level_w < threshold_w(plateau_w, limits):
         return False
     constant_current = plug.level_w >= _CONSTANT_CURRENT * plateau_w
     measure_w = plug.level_w if constant_current else plateau_w
     if new_w > (1 + limits.swap_more_share) * measure_w:
         return True
-    if constant_current and new_w < (1 - limits.swap_less_share) * measure_w:
+    if constant_current and threshold_w(plateau_w, limits) < new_w < (1 - limits.swap_less_share) * measure_w:
         return True
     similar = abs(new_w - plug.level_w) <= limits.swap_more_share * plug.level_w
     return similar and abs(new_factor - plug.factor) > limits.swap_factor
@@ -138,38 +146,45 @@ def _is_other(
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """A step upwards that is being examined: from which power, for how many blocks, how many of them high enough."""
+    """A step that is being examined.
+
+    ``old_w``: power before it. ``blocks``: under examination for so many, 0 when none is. ``held``, ``sum_w``: blocks
+    in a row that were high enough. ``steady``: quiet blocks up to the newest one. ``disturbed``: of the newest block.
+    ``tapered``: the power had fallen smoothly before.
+    """
 
     old_w: float = 0.0
     blocks: int = 0
     held: int = 0
     sum_w: float = 0.0
     steady: int = 0
+    disturbed: bool = False
     tapered: bool = False
 
 
-def watch_added(
-    added: Added, past: Past, limits: CompletionLimits, *, tapered: bool
-) -> tuple[Added, Verdict | None]:
-    """Judge the newest block. ``tapered``: the power had fallen smoothly before. ``blocks`` > 0: under examination."""
+def watch_added(added: Added, past: Past, limits: CompletionLimits, *, tapered: bool) -> tuple[Added, Verdict | None]:
+    """Judge the newest block. ``tapered``: the power had fallen smoothly before.
+
+    The taper counts only where the step is all that happened: after an outage a lead-acid charger draws more for some
+    minutes, and a pack that rested a moment takes more than before. An examination that begins with a fall is that of
+    a plug that was changed quickly.
+    """
+    idle = Added(steady=past.quiet, disturbed=past.disturbed)
     if added.blocks == 0:
-        # steady counts the quiet blocks up to the one before this
-        if past.step > 1.0 and added.steady >= limits.blocks(limits.added_steady_s):
-            added = Added(old_w=past.means_w[-2], blocks=1, tapered=tapered)
-        else:
-            return Added(steady=past.quiet), None
-    else:
-        added = replace(added, blocks=added.blocks + 1)
+        if past.step == 1.0 or added.steady < limits.blocks(limits.added_steady_s):
+            return idle, None
+        whole = past.step > 1.0 and not (added.disturbed or past.disturbed)
+        added = Added(old_w=past.means_w[-2], tapered=tapered and whole)
+    added = replace(added, blocks=added.blocks + 1)
     rise_w = max(limits.added_w, limits.added_share * added.old_w)
     if past.means_w[-1] >= added.old_w + rise_w:
         added = replace(added, held=added.held + 1, sum_w=added.sum_w + past.means_w[-1])
-    elif added.held or added.blocks > _STEP_BLOCKS:
-        return Added(steady=past.quiet), None
+    elif added.held or added.blocks > limits.blocks(limits.swap_max_s):
+        return idle, None
     if added.held < limits.blocks(limits.added_hold_s):
         return added, None
     new_w = added.sum_w / added.held
-    plateau_w = past.plateau_w or 0.0
-    beyond = added.tapered or new_w > (1 + limits.added_above_share) * plateau_w
+    beyond = added.tapered or new_w > (1 + limits.added_above_share) * (past.plateau_w or 0.0)
     if beyond and limits.added_floor_w <= added.old_w and new_w < limits.added_ratio * added.old_w:
-        return Added(), Verdict("added_load", f"from {added.old_w:.0f} W to {new_w:.0f} W in one step")
-    return Added(steady=past.quiet), None
+        return idle, Verdict("added_load", f"from {added.old_w:.0f} W to {new_w:.0f} W in one step")
+    return idle, None

@@ -24,7 +24,8 @@ class Past:
 
     ``means_w``: newest last, as many as the longest look back needs. ``plateau_w``: best mean over a few agreeing
     blocks, None until there was one. ``count``: blocks since the session began. ``quiet``: blocks since the last
-    step or gap. ``step``: what the newest block was multiplied by in a step, 1.0 when there was none.
+    step. ``step``: what the newest block was multiplied by in a step, 1.0 when there was none.
+    ``disturbed``: part of the newest block is not known.
     """
 
     means_w: tuple[float, ...] = ()
@@ -32,6 +33,7 @@ class Past:
     count: int = 0
     quiet: int = 0
     step: float = 1.0
+    disturbed: bool = False
 
     def mean_w(self, blocks: int, back: int = 0) -> float:
         """Return the mean over ``blocks`` blocks that ended ``back`` blocks ago, W. They must exist."""
@@ -42,13 +44,10 @@ class Past:
 def remember(past: Past, block: Block, limits: CompletionLimits, *, hold_plateau: bool) -> Past:
     """Return the past with ``block`` in it. ``hold_plateau``: a step is being examined, the plateau stays."""
     step = _step(past, block.mean_w, limits)
-    if block.disturbed or not past.means_w:
-        quiet = 0
-    else:
-        quiet = past.quiet + 1 if step == 1.0 else 0
+    quiet = past.quiet + 1 if step == 1.0 and past.means_w else 0
     look_back = limits.blocks(limits.flat_over_s) + limits.blocks(limits.mean_s)
     means_w = (*past.means_w, block.mean_w)[-look_back:]
-    past = replace(past, means_w=means_w, count=past.count + 1, quiet=quiet, step=step)
+    past = replace(past, means_w=means_w, count=past.count + 1, quiet=quiet, step=step, disturbed=block.disturbed)
     return past if hold_plateau else _raise_plateau(past, limits)
 
 
@@ -61,7 +60,7 @@ def _step(past: Past, mean_w: float, limits: CompletionLimits) -> float:
     recent_w = past.means_w[-_USUAL_OVER - 1 :]
     changes = [abs(b - a) / max(a, _LEAST_W) for a, b in zip(recent_w, recent_w[1:], strict=False)]
     usual = fsum(changes) / len(changes) if changes else 0.0
-    if abs(new_w - old_w) <= max(limits.step_share, _STANDS_OUT * usual) * old_w:
+    if abs(new_w - old_w) <= max(limits.step_w, max(limits.step_share, _STANDS_OUT * usual) * old_w):
         return 1.0
     return new_w / old_w
 

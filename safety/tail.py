@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _BIN = 5
 #: Blocks whose mean stands for the power now where a single block would be too rough.
 _NOW = 3
+#: Bins that are kept: eight hours of minutes.
+_MOST_BINS = 96
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Tail:
     crest_w: float = 0.0
     least_w: float | None = None
     tapered: bool = False
+    floats: bool = False
     flat: int = 0
     rising: int = 0
     bin_w: float = 0.0
@@ -45,19 +48,20 @@ class Tail:
 def watch_tail(tail: Tail, past: Past, limits: CompletionLimits, *, low: bool) -> tuple[Tail, Verdict | None]:
     """Judge the newest block; ``low``: it is below the threshold of full, which is another rule's business."""
     tail = _stage(tail, past, limits)
-    falling = past.quiet >= _NOW and past.mean_w(_NOW) <= (1 - limits.fall_share) * tail.crest_w
-    if past.quiet >= _NOW:
-        crest_w = max(tail.crest_w, past.mean_w(_NOW))
-        tail = replace(tail, crest_w=crest_w, tapered=tail.tapered or falling)
     tail = _bin(tail, past, limits)
     if low:
         return replace(tail, flat=0, rising=0, least_w=None), None
+    falling = False
+    if past.quiet >= _NOW:
+        now_w = past.mean_w(_NOW)
+        falling = now_w <= (1 - limits.fall_share) * tail.crest_w
+        tail = replace(tail, crest_w=max(tail.crest_w, now_w), tapered=tail.tapered or falling)
     if falling:
         tail = _slopes(tail, past, limits)
         verdict = _plateau_or_rising(tail, past, limits)
         if verdict is not None:
             return tail, verdict
-    return tail, _no_taper(tail, limits)
+    return tail, _strong_float(tail, past, limits) or _no_taper(tail, limits)
 
 
 def _stage(tail: Tail, past: Past, limits: CompletionLimits) -> Tail:
@@ -68,7 +72,8 @@ def _stage(tail: Tail, past: Past, limits: CompletionLimits) -> Tail:
     if past.quiet:
         return replace(tail, age=tail.age + 1)
     if abs(past.step - 1.0) >= limits.large_step_share:
-        return Tail(crest_w=now_w, tapered=tail.tapered and past.step < 1.0)
+        tapered = tail.tapered and past.step < 1.0
+        return Tail(crest_w=now_w, tapered=tapered, floats=tapered)
     return replace(
         tail,
         age=tail.age + 1,
@@ -104,23 +109,33 @@ def _plateau_or_rising(tail: Tail, past: Past, limits: CompletionLimits) -> Verd
     return None
 
 
+def _strong_float(tail: Tail, past: Past, limits: CompletionLimits) -> Verdict | None:
+    now_w, plateau_w = past.means_w[-1], past.plateau_w or 0.0
+    settled = tail.floats and tail.age >= limits.blocks(limits.float_s)
+    if not settled or now_w > min(tail.crest_w, limits.tapered_share * plateau_w):
+        return None
+    return Verdict("full", f"{now_w:.1f} W float for {tail.age * limits.block_s / 60:.0f} min, plateau {plateau_w:.0f} W")
+
+
 def _bin(tail: Tail, past: Past, limits: CompletionLimits) -> Tail:
     if tail.age <= limits.blocks(limits.rise_skip_s):
         return tail
     sum_w, count = tail.bin_w + past.means_w[-1], tail.bin_count + 1
     if count < _BIN:
         return replace(tail, bin_w=sum_w, bin_count=count)
-    keep = (limits.blocks(limits.rise_window_s) + limits.blocks(limits.no_rise_s)) // _BIN
-    return replace(tail, bin_w=0.0, bin_count=0, bins_w=(*tail.bins_w, sum_w / _BIN)[-keep:])
+    return replace(tail, bin_w=0.0, bin_count=0, bins_w=(*tail.bins_w, sum_w / _BIN)[-_MOST_BINS:])
 
 
 def _no_taper(tail: Tail, limits: CompletionLimits) -> Verdict | None:
-    recent = limits.blocks(limits.no_rise_s) // _BIN
-    before_w, after_w = tail.bins_w[:-recent], tail.bins_w[-recent:]
-    if tail.bin_count or len(before_w) < recent:
+    """Judge whenever a bin is complete: the top, the rise before it, and what came after it."""
+    recent, window = limits.blocks(limits.no_rise_s) // _BIN, limits.blocks(limits.rise_window_s) // _BIN
+    before_w = tail.bins_w[:-recent]
+    if tail.bin_count or not before_w:
         return None
     top_w = max(before_w)
-    rose = top_w >= (1 + limits.rise_share) * min(before_w[: before_w.index(top_w) + 1])
+    top = before_w.index(top_w)
+    after_w = tail.bins_w[top + 1 :]
+    rose = top_w >= (1 + limits.rise_share) * min(before_w[max(0, top - window) : top + 1])
     stayed = max(after_w) <= (1 + limits.no_rise_share) * top_w and min(after_w) > (1 - limits.fall_share) * top_w
     if not (rose and stayed and _level(after_w, limits)):
         return None

@@ -34,7 +34,8 @@ class Board:
             if isinstance(outcome, Missing):
                 self._ports[port] = replace(before, meter_error=outcome)
             else:
-                self._ports[port] = replace(before, meter=outcome, meter_error=None)
+                overtaken = (*before.earlier, before.meter) if isinstance(before.meter, MeterReading) else ()
+                self._ports[port] = replace(before, meter=outcome, meter_error=None, earlier=overtaken)
 
     def put_probe(self, port: int, outcome: ProbeReading | Missing) -> None:
         """Take the outcome of one temperature reading. A missing one keeps the last value, which ages by itself."""
@@ -45,9 +46,11 @@ class Board:
             self._ports[port] = replace(before, probe=outcome)
 
     def inputs(self) -> Mapping[int, PortInputs]:
-        """Return what is known of every port now."""
+        """Return what is known of every port now; the next call has no readings that this one has overtaken."""
         with self._lock:
-            return dict(self._ports)
+            known = self._ports
+            self._ports = {port: replace(inputs, earlier=()) for port, inputs in known.items()}
+            return known
 
     def wish(self, live: frozenset[int], wanted: frozenset[int]) -> None:
         """Say which ports hold a session and of which the energy register is wanted soon."""

@@ -209,6 +209,19 @@ def test_a_failed_poll_keeps_the_last_reading_and_names_its_reason(bench: Bench)
     assert (reply.ports[0].current_a, reply.ports[0].meter_error) == (1.0, "timeout")
 
 
+def test_two_readings_between_two_ticks_are_two_samples(bench: Bench) -> None:
+    """The confirmation that the bus reads at once is not lost because the tick is slower."""
+    bench.tick(Grant(1, 1, "s", 60.0))
+    for _ in range(3):
+        bench.tick()
+    bench.now += 0.05
+    for taken_s in (bench.now - 0.03, bench.now - 0.001):
+        bench.board.put_meter(1, MeterReading(taken_s, 220.0, 12.0, 2000.0, None, 7.0, taken_s))
+    before = len(bench.relays.calls)
+    bench.loop.tick(bench.now)
+    assert bench.relays.calls[before] == ("open", 1)
+
+
 def test_events_are_numbered_without_gaps_and_told_since(bench: Bench) -> None:
     """A station that comes back asks since n and misses nothing."""
     bench.tick(Grant(1, 1, "s", 60.0))

@@ -50,6 +50,14 @@ def test_one_sample_judged_in_many_ticks_is_one_sample() -> None:
     assert "over_current" not in codes([(tick * 0.05, inputs) for tick in range(20)])
 
 
+def test_a_sample_that_another_has_overtaken_still_counts() -> None:
+    """Two readings between two ticks are two samples, in their order."""
+    both = PortInputs(reading(0.2, 60.0), earlier=(reading(0.1, 60.0),))
+    assert "over_current" in codes([(0.25, both)])
+    good_first = PortInputs(reading(0.2, 60.0), earlier=(reading(0.1, 1.0),))
+    assert "over_current" not in codes([(0.0, PortInputs(reading(0.0, 60.0))), (0.25, good_first)])
+
+
 def test_a_good_sample_between_two_bad_ones_starts_the_count_again() -> None:
     """The two samples of the fast stage are consecutive."""
     amps = [60.0, 1.0, 60.0, 1.0, 60.0]

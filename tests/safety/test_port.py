@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from safety.port import TRANSITIONS, PortStatus, Signal, diagram, transition
@@ -30,3 +32,9 @@ def test_every_status_is_reachable_and_drawn() -> None:
     drawn = diagram()
     assert set(TRANSITIONS.values()) | {PortStatus.IDLE} == set(PortStatus)
     assert drawn.count("-->") == len(TRANSITIONS) + 1
+
+
+def test_the_documentation_shows_the_table_as_it_is() -> None:
+    """The picture for people is made from the table that runs."""
+    page = Path(__file__).parents[2] / "docs" / "port-table.md"
+    assert f"```mermaid\n{diagram()}```\n" in page.read_text(encoding="utf-8")

@@ -1,0 +1,221 @@
+"""What the types cannot say: rules between keys of a cabinet's file.
+
+The rules read the tree that ``config.walk`` leaves over: every value in it has the right type and range, and a value
+that was refused is simply absent. So a rule speaks up beside the other problems, and never because of them.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from config.errors import similar
+from config.locate import spell
+from config.walk import Finding, show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from config.locate import Path
+
+#: Longest path of a Unix socket in bytes (sun_path of unix(7) is 108 with its final zero).
+_LONGEST_SOCKET_PATH = 107
+#: A lease must outlive this many polls, or one late answer ends every session.
+_POLLS_PER_LEASE = 3
+
+
+def pick(tree: object, *path: str | int) -> object:
+    """Return the value at ``path``, or None where the tree has no such place."""
+    for part in path:
+        if isinstance(part, int) and isinstance(tree, list):
+            tree = tree[part] if part < len(tree) else None
+        elif isinstance(part, str) and isinstance(tree, dict):
+            tree = tree.get(part)
+        else:
+            return None
+    return tree
+
+
+def each(tree: object, table: str, *rest: str) -> Iterator[tuple[Path, object]]:
+    """Yield path and value of one key in every element of the list ``table``, where it is there."""
+    entries = pick(tree, table)
+    for index in range(len(entries) if isinstance(entries, list) else 0):
+        value = pick(tree, table, index, *rest)
+        if value is not None:
+            yield (table, index, *rest), value
+
+
+def _one(tree: object, *path: str) -> Iterator[tuple[Path, object]]:
+    value = pick(tree, *path)
+    if value is not None:
+        yield path, value
+
+
+def unique(values: Sequence[tuple[Path, object]]) -> Iterator[Finding]:
+    """Yield a finding for every value that stands earlier in ``values`` already."""
+    first: dict[object, Path] = {}
+    for path, value in values:
+        if value in first:
+            other = spell(first[value])
+            shown = "、".join(show(one) for one in value) if isinstance(value, tuple) else show(value)
+            yield Finding(path, "duplicate", f"{shown} 已用于 {other}。", f"{shown} is used by {other} already.")
+        else:
+            first[value] = path
+
+
+def _duplicates(tree: object) -> Iterator[Finding]:
+    yield from unique([*each(tree, "port", "number")])
+    yield from unique([*each(tree, "bus", "name")])
+    yield from unique([*each(tree, "bus", "device")])
+    yield from unique([*each(tree, "input", "name")])
+    yield from unique(
+        [
+            *_one(tree, "gpio", "contactor_pin"),
+            *_one(tree, "gpio", "heartbeat_pin"),
+            *each(tree, "port", "relay", "pin"),
+            *each(tree, "input", "pin"),
+        ]
+    )
+    yield from unique([*each(tree, "port", "probe", "id")])
+    yield from unique([*_one(tree, "guard", "socket"), *_one(tree, "station", "control_socket")])
+    yield from unique(
+        [
+            (path, (bus, unit))
+            for path, unit in each(tree, "port", "meter", "unit")
+            if (bus := pick(tree, *path[:-1], "bus")) is not None
+        ]
+    )
+
+
+def unknown(path: Path, name: object, known: Sequence[str]) -> Finding:
+    """Return the finding of a ``name`` that is none of ``known``."""
+    zh, en = similar(str(name), known)
+    listed = ", ".join(known) or "-"
+    return Finding(
+        path,
+        "unknown_reference",
+        f"{show(name)}：已知 {listed}。{zh}",
+        f"{show(name)}: known are {listed}. {en}".rstrip(),
+    )
+
+
+def _references(tree: object, models: Sequence[str], profiles: Sequence[str]) -> Iterator[Finding]:
+    entries = pick(tree, "bus")
+    names = [name for _, name in each(tree, "bus", "name") if isinstance(name, str)]
+    # With a nameless bus in the file nobody can tell which name a port means.
+    if isinstance(entries, list) and len(names) == len(entries):
+        for path, name in each(tree, "port", "meter", "bus"):
+            if name not in names:
+                yield unknown(path, name, names)
+    for path, name in each(tree, "port", "meter", "model"):
+        if name not in models:
+            yield unknown(path, name, models)
+    for path, name in _one(tree, "profile"):
+        if name not in profiles:
+            yield unknown(path, name, profiles)
+
+
+def _port_limits(tree: object) -> Iterator[Finding]:
+    for key in ("current_limit_a", "power_limit_w"):
+        cabinet = pick(tree, "limits", key)
+        for path, value in each(tree, "port", key):
+            if isinstance(value, int | float) and isinstance(cabinet, int | float) and value > cabinet:
+                yield Finding(
+                    path,
+                    "above_cabinet_limit",
+                    f"{value} 高于 limits.{key} = {cabinet}。",
+                    f"{value} is above limits.{key} = {cabinet}.",
+                )
+
+
+def _rising(tree: object, table: str, *keys: str, equal: bool = False, factor: float = 1) -> Iterator[Finding]:
+    """Require the values of ``keys`` to rise; each must be above (``equal``: at least) ``factor`` times the last."""
+    for low_key, high_key in pairwise(keys):
+        low, high = pick(tree, table, low_key), pick(tree, table, high_key)
+        if not (isinstance(low, int | float) and isinstance(high, int | float)):
+            continue
+        if high > low * factor or (equal and high == low * factor):
+            continue
+        zh_times, en_times = (f" {factor:g} 倍的", f" {factor:g} times") if factor != 1 else ("", "")
+        zh_word, en_word = ("不得小于", "must not be below") if equal else ("必须大于", "must be above")
+        yield Finding(
+            (table, high_key),
+            "wrong_order",
+            f"{high_key} = {high} {zh_word}{zh_times} {low_key} = {low}。",
+            f"{high_key} = {high} {en_word}{en_times} {low_key} = {low}.",
+            (table, low_key),
+        )
+
+
+def _orders(tree: object) -> Iterator[Finding]:
+    yield from _rising(
+        tree, "limits", "temperature_clear_c", "temperature_warn_c", "temperature_inhibit_c", "temperature_trip_c"
+    )
+    yield from _rising(tree, "limits", "over_current_slow_ratio", "over_current_fast_ratio")
+    yield from _rising(tree, "upstream", "retry_base_s", "retry_cap_s", equal=True)
+    yield from _rising(tree, "station", "poll_s", "lease_s", equal=True, factor=_POLLS_PER_LEASE)
+
+
+def _upstream(tree: object) -> Iterator[Finding]:
+    if not isinstance(pick(tree, "upstream"), dict):
+        return
+    for key, other in (
+        ("certificate_file", "key_file"),
+        ("key_file", "certificate_file"),
+        ("password_file", "username"),
+    ):
+        if pick(tree, "upstream", key) and not pick(tree, "upstream", other):
+            yield Finding(
+                ("upstream", key), "incomplete", f"还需要 upstream.{other}。", f"upstream.{other} is needed too."
+            )
+    url = pick(tree, "upstream", "url")
+    if not isinstance(url, str):
+        return
+    try:
+        parts = urlsplit(url)
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        yield Finding(
+            ("upstream", "url"),
+            "wrong_format",
+            f"{show(url)}：应为 mqtt://主机:端口（1 至 65535）。",
+            f"{show(url)}: expected mqtt://host:port (1 to 65535).",
+        )
+    for key in ("ca_file", "certificate_file", "key_file"):
+        if pick(tree, "upstream", key) and url.startswith("mqtt://"):
+            yield Finding(
+                ("upstream", key),
+                "incomplete",
+                "upstream.url 应为 mqtts://。",
+                "upstream.url must be mqtts:// for TLS.",
+            )
+
+
+def _socket_paths(tree: object) -> Iterator[Finding]:
+    for path, value in (*_one(tree, "guard", "socket"), *_one(tree, "station", "control_socket")):
+        length = len(os.fsencode(str(value)))
+        if length > _LONGEST_SOCKET_PATH:
+            allowed = _LONGEST_SOCKET_PATH
+            yield Finding(
+                path,
+                "wrong_length",
+                f"{length}：Unix 套接字路径最多 {allowed} 字节。",
+                f"{length}: the path of a Unix socket has at most {allowed} bytes.",
+            )
+
+
+def config_findings(tree: object, models: Sequence[str], profiles: Sequence[str]) -> Iterator[Finding]:
+    """Yield every contradiction between keys of a cabinet's configuration.
+
+    ``models`` and ``profiles`` are the names of the known meters and product profiles.
+    """
+    yield from _duplicates(tree)
+    yield from _references(tree, models, profiles)
+    yield from _port_limits(tree)
+    yield from _orders(tree)
+    yield from _upstream(tree)
+    yield from _socket_paths(tree)

@@ -1,0 +1,164 @@
+"""Writes the reference page of the configuration from the schema: ``python -m config.describe > docs/config.md``.
+
+Ranges and meanings stand in ``config.schema`` only, so the page cannot say anything else than the loader does.
+"""
+
+from __future__ import annotations
+
+import sys
+from inspect import cleandoc
+
+import msgspec
+from msgspec import inspect
+
+from config.schema import Config, MeterProfile, Profile
+from config.walk import bounds, plain, show, unit
+
+_HEAD = """# Configuration reference
+
+<!-- Made by `python -m config.describe` from config/schema.py; do not edit. -->
+
+One TOML file describes one cabinet. `pilenode config check FILE` tells everything that is wrong with it,
+`pilenode config show FILE` prints the values in force and where each comes from, and `config/example.toml` is a
+complete file to start from. A key that is not listed here is an error.
+
+Where the file is silent, the profile that it names stands in (`config/profiles/`: `default`, `strict`, `demo`);
+where the profile is silent too, the default below. A profile may set keys of
+{tables}.
+It completes an `[upstream]`, but never makes one.
+
+In messages, tables of a list are counted from 1 in the order of the file: `port[2].meter.unit` is the unit of the
+second `[[port]]`. A whole number may stand wherever a number is asked for.
+"""
+_METER_HEAD = """# Meter profiles
+
+A meter is data: one file `config/meters/<model>.toml` for each model, named by `port.meter.model`. These are the
+keys of such a file.
+"""
+_RULES = """# Rules between keys
+
+- Port numbers, bus names, bus devices, input names, probe ids and socket paths are unique; so is each GPIO pin over
+  all relays, inputs, contactor and heartbeat, and each Modbus address on one bus.
+- `port.meter.bus` names a `[[bus]]`, `port.meter.model` a known meter, `profile` a known profile.
+- `port.current_limit_a` and `port.power_limit_w` may only lower the values of `[limits]`.
+- `temperature_clear_c` < `temperature_warn_c` < `temperature_inhibit_c` < `temperature_trip_c`, and
+  `over_current_slow_ratio` < `over_current_fast_ratio`.
+- `upstream.retry_base_s` ≤ `upstream.retry_cap_s`, and `station.lease_s` is at least three times `station.poll_s`.
+- `upstream.certificate_file` and `upstream.key_file` go together; `upstream.password_file` needs
+  `upstream.username`; TLS files need a `mqtts://` url.
+- The path of a Unix socket has at most 107 bytes.
+- No text contains control characters.
+- In a meter profile, `model` is the file's name, and every value lies inside the block that it names.
+"""
+
+
+def _type_name(kind: inspect.Type) -> str:
+    names = {
+        inspect.StrType: "string",
+        inspect.IntType: "whole number",
+        inspect.FloatType: "number",
+        inspect.BoolType: "boolean",
+    }
+    if isinstance(kind, inspect.LiteralType):
+        return "whole number" if isinstance(kind.values[0], int) else "string"
+    if isinstance(kind, inspect.ListType):
+        return f"list of {_type_name(plain(kind.item_type)[0])}s"
+    return names[type(kind)]
+
+
+def _range(kind: inspect.Type, name: str) -> str:
+    if isinstance(kind, inspect.LiteralType):
+        return ", ".join(f"`{show(value)}`" for value in kind.values)
+    if isinstance(kind, inspect.IntType | inspect.FloatType):
+        return f"{bounds(kind)[1]} {unit((name,))[1]}".strip()
+    if isinstance(kind, inspect.StrType):
+        parts = [f"{kind.min_length or 0} to {kind.max_length} characters"] if kind.max_length is not None else []
+        parts += [f"`{kind.pattern}`"] if kind.pattern is not None else []
+        return ", ".join(parts)
+    return ""
+
+
+def _default(field: inspect.Field) -> str:
+    if field.required:
+        return "required"
+    if field.default_factory is not msgspec.NODEFAULT:
+        return "`[]`"
+    return "none" if field.default is None else f"`{show(field.default)}`"
+
+
+def _inner(kind: inspect.Type) -> inspect.StructType | None:
+    """Return the table behind ``kind``, be it a table or a list of tables."""
+    bare = plain(kind)[0]
+    if isinstance(bare, inspect.ListType):
+        bare = plain(bare.item_type)[0]
+    return bare if isinstance(bare, inspect.StructType) else None
+
+
+def _title(field: inspect.Field, prefix: str) -> str:
+    bare, _, optional = plain(field.type)
+    path = f"{prefix}{field.encode_name}"
+    if not isinstance(bare, inspect.ListType):
+        return f"`[{path}]`" + (", optional" if optional else "")
+    low, high = bare.min_length or 0, bare.max_length
+    return f"`[[{path}]]`, {low} to {high} times"
+
+
+class _Page:
+    """Collects the lines; a table that several keys share is written once."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._described: dict[type, str] = {}
+
+    def table(self, kind: inspect.StructType, title: str, prefix: str) -> None:
+        """Add the section of one table and of every table inside it."""
+        self.lines.append(f"## {title}\n")
+        if kind.cls in self._described:
+            self.lines.append(f"As {self._described[kind.cls]}.\n")
+            return
+        self._described[kind.cls] = title
+        self.lines.append(f"{cleandoc(kind.cls.__doc__ or '')}\n")
+        keys = [field for field in kind.fields if _inner(field.type) is None]
+        if keys:
+            self.lines += ["| Key | Type | Default | Allowed | Meaning |", "|---|---|---|---|---|"]
+            self.lines += [_row(field, prefix) for field in keys]
+            self.lines.append("")
+        for field in kind.fields:
+            inner = _inner(field.type)
+            if inner is not None:
+                self.table(inner, _title(field, prefix), f"{prefix}{field.encode_name}.")
+
+
+def _row(field: inspect.Field, prefix: str) -> str:
+    bare, meaning, _ = plain(field.type)
+    cells = (
+        f"`{prefix}{field.encode_name}`",
+        _type_name(bare),
+        _default(field),
+        _range(bare, field.encode_name),
+        meaning.replace("<", "\\<"),
+    )
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _schema(root: type) -> inspect.StructType:
+    kind = inspect.type_info(root)
+    if not isinstance(kind, inspect.StructType):
+        raise TypeError(root)
+    return kind
+
+
+def page() -> str:
+    """Return the whole reference page as Markdown."""
+    result = _Page()
+    tables = ", ".join(f"`[{name}]`" for name in Profile.__struct_fields__)
+    result.lines.append(_HEAD.format(tables=tables))
+    result.table(_schema(Config), "Keys outside every table", "")
+    result.lines.append(_METER_HEAD)
+    result.table(_schema(MeterProfile), "Keys outside every table of a meter profile", "")
+    result.lines.append(_RULES)
+    return "\n".join(result.lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

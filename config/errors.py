@@ -1,0 +1,171 @@
+"""The exception tree for configuration and usage trouble, and the words of every configuration problem.
+
+Hardware trouble is a value (``safety.reading.Missing``) and never stands here. Codes are stable; nothing matches
+on the text of a message.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class PilenodeError(Exception):
+    """Something that the person at the keyboard can put right.
+
+    ``code`` is stable; ``zh`` and ``en`` say what happened, ``remedy_zh`` and ``remedy_en`` what to do.
+    """
+
+    def __init__(self, *, code: str, zh: str, en: str, remedy_zh: str, remedy_en: str) -> None:
+        super().__init__(f"{code}: {en}")
+        self.code = code
+        self.zh = zh
+        self.en = en
+        self.remedy_zh = remedy_zh
+        self.remedy_en = remedy_en
+
+
+class Wording(NamedTuple):
+    """What a code means, and what to do about it."""
+
+    zh: str
+    en: str
+    remedy_zh: str
+    remedy_en: str
+
+
+#: Every code that a configuration file can earn. The details (value, range, line) are added by the finder.
+WORDS: dict[str, Wording] = {
+    "config_error": Wording(
+        "配置有错误，未执行任何操作。",
+        "The configuration has errors; nothing was done.",
+        "逐条改正后再运行 pilenode config check。",
+        "Correct each of them, then run pilenode config check again.",
+    ),
+    "unreadable": Wording(
+        "文件无法读取。",
+        "The file cannot be read.",
+        "检查路径、权限和 UTF-8 编码。",
+        "Check path, rights and UTF-8 encoding.",
+    ),
+    "syntax": Wording(
+        "不是有效的 TOML。",
+        "This is not valid TOML.",
+        "改正该行；改正之前无法检查其余内容。",
+        "Correct that line; the rest cannot be checked before.",
+    ),
+    "unknown_key": Wording(
+        "没有这个键。",
+        "There is no such key.",
+        "改正拼写或删除；全部键见 docs/config.md。",
+        "Correct its spelling or remove it; docs/config.md lists every key.",
+    ),
+    "missing_key": Wording(
+        "缺少必需的键。",
+        "A required key is missing.",
+        "补上该键；可参考 config/example.toml。",
+        "Add it; config/example.toml shows how.",
+    ),
+    "wrong_type": Wording(
+        "类型不对。", "The type is wrong.", "按要求的类型书写。", "Write a value of the type asked for."
+    ),
+    "out_of_range": Wording(
+        "数值超出允许范围。",
+        "The value is outside the allowed range.",
+        "改为范围内的数值。",
+        "Choose a value within the range.",
+    ),
+    "wrong_length": Wording(
+        "长度超出允许范围。",
+        "The length is outside the allowed range.",
+        "改为允许的长度。",
+        "Keep to the allowed length.",
+    ),
+    "wrong_format": Wording(
+        "格式不对。", "The format is wrong.", "按要求的格式书写。", "Write it in the format asked for."
+    ),
+    "not_one_of": Wording(
+        "不是允许的取值。",
+        "This is not one of the allowed values.",
+        "选用列出的取值之一。",
+        "Choose one of the values listed.",
+    ),
+    "duplicate": Wording("重复使用。", "This is used twice.", "每处使用不同的值。", "Give each its own."),
+    "unknown_reference": Wording(
+        "引用的名称不存在。",
+        "The name refers to nothing.",
+        "选用列出的名称之一。",
+        "Choose one of the names listed.",
+    ),
+    "above_cabinet_limit": Wording(
+        "端口限值高于整柜限值。",
+        "The limit of the port is above that of the cabinet.",
+        "端口只能下调；降低该值或删除。",
+        "A port may only lower it; reduce or remove the value.",
+    ),
+    "wrong_order": Wording(
+        "大小关系不对。", "Two values contradict each other.", "调整两者之一。", "Change one of the two."
+    ),
+    "incomplete": Wording(
+        "缺少配套的键。",
+        "A key that belongs to this one is missing.",
+        "两者同时设置或同时删除。",
+        "Set both or neither.",
+    ),
+}
+
+
+class Problem(NamedTuple):
+    """One thing wrong with a configuration file.
+
+    ``key`` is a path such as ``port[2].meter.unit``, tables counted from 1 in the order of the file, and empty when
+    the file as a whole is meant. ``line`` counts from 1; it is None when the place cannot be told.
+    """
+
+    file: str
+    key: str
+    line: int | None
+    code: str
+    zh: str
+    en: str
+    remedy_zh: str
+    remedy_en: str
+
+
+def problem(*, file: str, key: str, line: int | None, code: str, zh: str, en: str) -> Problem:
+    """Return the Problem of ``code`` in its own words, followed by the details ``zh`` and ``en``."""
+    words = WORDS[code]
+    return Problem(
+        file=file,
+        key=key,
+        line=line,
+        code=code,
+        zh=f"{words.zh}{zh}",
+        en=f"{words.en} {en}".rstrip(),
+        remedy_zh=words.remedy_zh,
+        remedy_en=words.remedy_en,
+    )
+
+
+def similar(word: str, known: Iterable[str]) -> tuple[str, str]:
+    """Return "did you mean" in Chinese and English, or empty strings when nothing is close."""
+    close = difflib.get_close_matches(word[:64], [*known], n=1)
+    return (f"是否想写 {close[0]}？", f"Did you mean {close[0]}?") if close else ("", "")
+
+
+class ConfigError(PilenodeError, ValueError):
+    """A configuration that cannot be used; ``problems`` holds every reason that one run can find."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        words = WORDS["config_error"]
+        super().__init__(
+            code="config_error", zh=words.zh, en=words.en, remedy_zh=words.remedy_zh, remedy_en=words.remedy_en
+        )
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        places = (f"{one.file}:{one.line or '?'}: {one.key}: {one.en}" for one in self.problems)
+        return "\n".join((self.en, *places))

@@ -1,0 +1,210 @@
+"""From TOML text to ``config.schema.Config``, with every error of the file in one run.
+
+A file names a product profile (``profile = "default"``); the profile's values stand where the file is silent, and
+the schema's own defaults where both are. Nothing here reads anything but the files it is asked for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from config.cross import config_findings, unknown
+from config.cross_meter import meter_findings
+from config.errors import ConfigError
+from config.read import Source, parse, place, read
+from config.schema import Config, MeterProfile, Profile
+from config.walk import Walker
+from safety.completion_limits import CompletionLimits
+from safety.limits import CabinetLimits, PortLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from config.errors import Problem
+    from config.schema import Port
+
+_HERE = Path(__file__).parent
+METERS = _HERE / "meters"
+PROFILES = _HERE / "profiles"
+
+T = TypeVar("T")
+
+
+class Merged(NamedTuple):
+    """A configuration with the sources of its values: the file itself, and its profile."""
+
+    config: Config
+    file: Source
+    profile: Source
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.toml"))
+
+
+def meters() -> list[str]:
+    """Return the names of the meters that pilenode knows, in alphabetical order."""
+    return _names(METERS)
+
+
+def profiles() -> list[str]:
+    """Return the names of the product profiles, in alphabetical order."""
+    return _names(PROFILES)
+
+
+# -- the cabinet -------------------------------------------------------------------------------------------
+
+
+def _profile(name: object, folder: Path) -> tuple[Source, list[Problem]]:
+    """Return the profile called ``name`` without its wrong parts (empty when there is none), and its problems."""
+    if name not in _names(folder):
+        return Source("", {}, {}), []
+    path = folder / f"{name}.toml"
+    profile = parse(read(path), str(path))
+    walker = Walker(partial=True)
+    clean = walker.visit(inspect.type_info(Profile), profile.data)
+    return profile._replace(data=clean if isinstance(clean, dict) else {}), place(walker.findings, profile)
+
+
+def _merge(data: Mapping[str, object], profile: Mapping[str, object]) -> dict[str, object]:
+    """Return ``data`` with the values of ``profile`` where it is silent.
+
+    An upstream is never made by a profile, only completed: a cabinet without one stays without.
+    """
+    merged = dict(data)
+    for table, values in profile.items():
+        own = data.get(table, None if table == "upstream" else {})
+        if isinstance(own, dict) and isinstance(values, dict):
+            merged[table] = {**values, **own}
+    return merged
+
+
+def _judge(text: str, file: str, folder: Path) -> tuple[Merged | None, list[Problem]]:
+    source = parse(text, file)
+    profile, problems = _profile(source.data.get("profile", "default"), folder)
+    merged = _merge(source.data, profile.data)
+    walker = Walker()
+    clean = walker.visit(inspect.type_info(Config), merged)
+    findings = [*walker.findings, *config_findings(clean, meters(), _names(folder))]
+    problems += place(findings, source, profile)
+    if problems:
+        return None, problems
+    return Merged(msgspec.convert(merged, Config), source, profile), []
+
+
+def _sorted(problems: Iterable[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda one: (one.file, one.line or 0))
+
+
+def check_text(text: str, file: str = "<text>", *, folder: Path = PROFILES) -> list[Problem]:
+    """Return everything that is wrong with the configuration ``text``, in the order of its lines.
+
+    ``file`` is the name that problems carry; ``folder`` is where profiles are looked up.
+    """
+    try:
+        return _sorted(_judge(text, file, folder)[1])
+    except ConfigError as error:
+        return [*error.problems]
+
+
+def check(path: str | Path) -> list[Problem]:
+    """Return everything that is wrong with the configuration file ``path``; an empty list means: good."""
+    try:
+        text = read(Path(path))
+    except ConfigError as error:
+        return [*error.problems]
+    return check_text(text, str(path))
+
+
+def merge_text(text: str, file: str = "<text>", *, folder: Path = PROFILES) -> Merged:
+    """Return the configuration in ``text`` with its sources; raises ConfigError with every problem."""
+    merged, problems = _judge(text, file, folder)
+    if merged is None:
+        raise ConfigError(_sorted(problems))
+    return merged
+
+
+def merge(path: str | Path) -> Merged:
+    """Return the configuration in the file ``path`` with its sources; raises ConfigError with every problem."""
+    return merge_text(read(Path(path)), str(path))
+
+
+def load_text(text: str, file: str = "<text>") -> Config:
+    """Return the configuration in ``text``; raises ConfigError with every problem."""
+    return merge_text(text, file).config
+
+
+def load(path: str | Path) -> Config:
+    """Return the configuration in the file ``path``; raises ConfigError with every problem."""
+    return merge(path).config
+
+
+# -- meters ------------------------------------------------------------------------------------------------
+
+
+def load_meter_text(text: str, model: str, file: str = "<text>") -> MeterProfile:
+    """Return the profile of the meter ``model`` in ``text``; raises ConfigError with every problem."""
+    source = parse(text, file)
+    walker = Walker()
+    clean = walker.visit(inspect.type_info(MeterProfile), source.data)
+    findings = [*walker.findings, *meter_findings(clean, model)]
+    if findings:
+        raise ConfigError(_sorted(place(findings, source)))
+    return msgspec.convert(source.data, MeterProfile)
+
+
+def load_meter(model: str) -> MeterProfile:
+    """Return the profile of the meter ``model``; raises ConfigError when it is unknown or wrong."""
+    if model not in meters():
+        finding = unknown(("model",), model, meters())
+        raise ConfigError(place([finding], Source(str(METERS), {}, {})))
+    path = METERS / f"{model}.toml"
+    return load_meter_text(read(path), model, str(path))
+
+
+# -- what safety is given ----------------------------------------------------------------------------------
+
+
+def port_limits(config: Config, port: Port) -> PortLimits:
+    """Return the protective limits of ``port``: those of the cabinet, lowered by its own."""
+    limits = config.limits
+    return PortLimits(
+        current_limit_a=limits.current_limit_a if port.current_limit_a is None else port.current_limit_a,
+        power_limit_w=limits.power_limit_w if port.power_limit_w is None else port.power_limit_w,
+        over_current_slow_ratio=limits.over_current_slow_ratio,
+        over_current_slow_s=limits.over_current_slow_s,
+        over_current_fast_ratio=limits.over_current_fast_ratio,
+        temperature_clear_c=limits.temperature_clear_c,
+        temperature_warn_c=limits.temperature_warn_c,
+        temperature_inhibit_c=limits.temperature_inhibit_c,
+        temperature_trip_c=limits.temperature_trip_c,
+        temperature_trip_s=limits.temperature_trip_s,
+        meter_max_age_s=limits.meter_max_age_s,
+        probe_max_age_s=limits.probe_max_age_s,
+    )
+
+
+def cabinet_limits(config: Config) -> CabinetLimits:
+    """Return the limits of the cabinet; guard holds no lease for longer than this file lets the station ask."""
+    limits = config.limits
+    return CabinetLimits(
+        lease_max_s=config.station.lease_s,
+        close_stagger_s=limits.close_stagger_s,
+        contactor_settle_s=limits.contactor_settle_s,
+        contactor_hold_s=limits.contactor_hold_s,
+    )
+
+
+def completion_limits(config: Config) -> CompletionLimits:
+    """Return what ends a session normally, every duration divided by ``completion.time_scale``."""
+    completion = config.completion
+    return CompletionLimits(no_load_w=completion.no_load_w).scaled(completion.time_scale)
+
+
+def max_duration_s(config: Config) -> float:
+    """Return the hard end of a session in seconds, divided by ``completion.time_scale`` as every duration there."""
+    return config.completion.max_duration_s / config.completion.time_scale

@@ -1,0 +1,59 @@
+"""The figures of the first floor, measured on real processes: ``python -m hil_rig.bench [--count N] [--only NAME]``.
+
+- ``over-current``: from the moment a load steps over the fast stage to the open relay, station well or not;
+- ``dead-man``: from SIGKILL of guard to the dropped contactor;
+- ``station-kills``: station killed at random moments while sessions run; sessions lost or doubled upstream.
+
+Exit status 0 when every figure keeps its bound, 1 when one is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil_rig import bench_dead_man, bench_over_current, bench_station_kills
+
+if TYPE_CHECKING:
+    from hil_rig.figures import Figure
+
+FIGURES = {
+    "over-current": (bench_over_current.measure, 100),
+    "dead-man": (bench_dead_man.measure, 20),
+    "station-kills": (bench_station_kills.measure, 50),
+}
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m hil_rig.bench", description=__doc__)
+    parser.add_argument("--only", choices=FIGURES, help="measure this figure alone")
+    parser.add_argument("--count", type=int, help="samples per condition (default: what is promised)")
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Measure, print a line per figure as it is ready, and return the exit status."""
+    arguments = _arguments()
+    rows: list[Figure] = []
+    for name, (measure, count) in FIGURES.items():
+        if arguments.only not in (None, name):
+            continue
+        with tempfile.TemporaryDirectory(prefix=f"pilenode-{name}-", ignore_cleanup_errors=True) as directory:
+            for figure in measure(Path(directory), arguments.count or count):
+                rows.append(figure)
+                if not arguments.json:
+                    print(figure.line(), flush=True)
+                    for failure in figure.failures:
+                        print(f"    {failure}")
+    if arguments.json:
+        print(json.dumps([figure.summary() for figure in rows], indent=1))
+    return 0 if all(figure.good for figure in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

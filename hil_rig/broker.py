@@ -1,0 +1,151 @@
+"""An MQTT broker of a rig's own, on loopback: mosquitto where it is installed, else the embedded amqtt.
+
+amqtt speaks 3.1.1 only and never answers a 5; that makes it a good test of the fall-back. Both run as a child process,
+so that they can be killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Kind = Literal["mosquitto", "amqtt"]
+
+_ROOT = Path(__file__).resolve().parents[1]
+_START_S = 15.0
+_STOP_S = 5.0
+
+
+class BrokerError(RuntimeError):
+    """The broker does not run, or did not begin to listen in time."""
+
+
+def find_mosquitto() -> str | None:
+    """Return the path of an installed mosquitto, also where PATH has no sbin."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    return shutil.which("mosquitto", path=path)
+
+
+def free_port() -> int:
+    """Return a TCP port on loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Broker:
+    """A broker on ``127.0.0.1:port`` (0: any free one). A context manager; ``kind`` None takes the best there is."""
+
+    def __init__(self, port: int = 0, kind: Kind | None = None) -> None:
+        self.port = port or free_port()
+        self.kind: Kind = kind or ("mosquitto" if find_mosquitto() else "amqtt")
+        self._directory = tempfile.TemporaryDirectory(prefix="pilenode-broker-")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Return the address as a configuration writes it."""
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._directory.cleanup()
+
+    def start(self) -> None:
+        """Start it and wait until it accepts connections. Raises BrokerError."""
+        log = Path(self._directory.name) / "broker.log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command(), cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+        end = time.monotonic() + _START_S
+        while not self._accepts():
+            if self._process.poll() is not None or time.monotonic() > end:
+                self.kill()
+                raise BrokerError(f"{self.kind} on port {self.port}:\n{log.read_text(errors='replace')[-2000:]}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Ask it to stop, and see that it does."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._process = None
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL): nothing that it holds in memory survives."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _command(self) -> Sequence[str]:
+        if self.kind == "amqtt":
+            return [sys.executable, "-m", "hil_rig.broker", "--port", str(self.port)]
+        program = find_mosquitto()
+        if program is None:
+            raise BrokerError("mosquitto is not installed")
+        config = Path(self._directory.name) / "mosquitto.conf"
+        lines = [
+            f"listener {self.port} 127.0.0.1",
+            "allow_anonymous true",
+            "persistence false",
+            f"user {getpass.getuser()}",  # as root it would become another user that cannot read this file
+        ]
+        config.write_text("\n".join(lines) + "\n", encoding="ascii")
+        return [program, "-c", str(config)]
+
+    def _accepts(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1.0):
+            return True
+        return False
+
+
+async def _embedded(port: int) -> None:
+    from amqtt.broker import Broker as EmbeddedBroker  # noqa: PLC0415 - a heavy import that only the child needs
+
+    settings = {
+        "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
+        "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+    }
+    broker = EmbeddedBroker(settings)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await broker.start()
+    await stop.wait()
+    await broker.shutdown()
+
+
+def main() -> None:
+    """Run the embedded broker in the foreground until SIGTERM."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    asyncio.run(_embedded(parser.parse_args().port))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Simulated meters: the inverse of a meter profile, and the faults of meters and lines.
+
+Any model that has a profile (``config/meters/*.toml``) can be simulated. Registers exist where the profile's blocks
+are; addresses inside a block that carry no value read 0, all others answer with an exception, as does any function
+but the profile's.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from config.schema import MeterValue, MeterValues
+from hil_rig.wire import Reply, crc16
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from config.schema import MeterProfile
+    from hil_rig.world import Quantities
+
+_FORMATS = {"u16": ">H", "s16": ">h", "u32": ">I", "s32": ">i", "f32": ">f"}
+_REQUEST_BYTES = 6
+_LARGEST_DATA = 250
+_ILLEGAL_FUNCTION, _ILLEGAL_ADDRESS, _ILLEGAL_COUNT = 1, 2, 3
+
+
+@dataclass(slots=True)
+class Faults:
+    """What is wrong with a meter or its line now. May be changed while it runs; all but ``late_s`` stay.
+
+    - ``dead``: no answer at all;
+    - ``late_s``: the next reply comes this much later, seconds, once;
+    - ``noise_before``, ``noise_after``: bytes around each reply;
+    - ``bad_crc``: the CRC does not fit;
+    - ``wrong_unit``: the reply carries another address (the next one) with a good CRC;
+    - ``truncate``: only so many bytes of the reply are sent;
+    - ``frozen``: the values stay as they were when last asked for.
+    """
+
+    dead: bool = False
+    late_s: float = 0.0
+    noise_before: bytes = b""
+    noise_after: bytes = b""
+    bad_crc: bool = False
+    wrong_unit: bool = False
+    truncate: int | None = None
+    frozen: bool = False
+
+
+class SimulatedMeter:
+    """One meter (a ``wire.Slave``) that shows what ``source`` measures at the moment of the request."""
+
+    def __init__(self, model: MeterProfile, source: Callable[[], Quantities]) -> None:
+        self.faults = Faults()
+        self._model = model
+        self._source = source
+        self._shown = source()
+        self._existing = frozenset(
+            address for block in model.block for address in range(block.start, block.start + block.count)
+        )
+
+    def answer(self, request: bytes) -> Reply | None:
+        """Return the reply to ``request``, faults included; None is silence."""
+        if self.faults.dead:
+            return None
+        unit = request[0] + 1 if self.faults.wrong_unit else request[0]
+        frame = bytes([unit]) + self._response(request[1:])
+        crc = crc16(frame)
+        frame += bytes(byte ^ 0xFF for byte in crc) if self.faults.bad_crc else crc
+        data = self.faults.noise_before + frame[: self.faults.truncate] + self.faults.noise_after
+        late_s, self.faults.late_s = self.faults.late_s, 0.0
+        return Reply(data, late_s)
+
+    def _response(self, request: bytes) -> bytes:
+        function = request[0]
+        if function != self._model.function:
+            return bytes([function | 0x80, _ILLEGAL_FUNCTION])
+        if len(request) + 1 != _REQUEST_BYTES:
+            return bytes([function | 0x80, _ILLEGAL_COUNT])
+        start, count = struct.unpack(">HH", request[1:])
+        if not 0 < count * self._model.bytes_per_register <= _LARGEST_DATA:
+            return bytes([function | 0x80, _ILLEGAL_COUNT])
+        if not self._existing.issuperset(range(start, start + count)):
+            return bytes([function | 0x80, _ILLEGAL_ADDRESS])
+        data = self.registers(start, count)
+        return bytes([function, len(data)]) + data
+
+    def registers(self, start: int, count: int) -> bytes:
+        """Return the contents of ``count`` registers from ``start`` now."""
+        if not self.faults.frozen:
+            self._shown = self._source()
+        width = self._model.bytes_per_register
+        # A value may begin before the range or reach past it: build it all, then cut.
+        image = bytearray((count + 4) * width)
+        for quantity in msgspec.structs.fields(MeterValues):
+            value: MeterValue | None = getattr(self._model.values, quantity.name)
+            if value is None or not start - 2 < value.address < start + count:
+                continue
+            raw = encode(value, getattr(self._shown, quantity.name))
+            offset = (value.address - start + 1) * width
+            image[offset : offset + len(raw)] = raw
+        return bytes(image[width : (count + 1) * width])
+
+
+def encode(value: MeterValue, number: float) -> bytes:
+    """Return the register bytes of ``number`` (in the unit of its key).
+
+    Whole-number registers round to the nearest step; unsigned ones wrap as counters do at their end, and signed ones
+    stop at it.
+    """
+    raw = number / value.scale
+    if value.type == "f32":
+        data = struct.pack(">f", raw)
+    else:
+        bits = 8 * struct.calcsize(_FORMATS[value.type])
+        whole = round(raw)
+        if value.type.startswith("u"):
+            whole %= 1 << bits
+        else:
+            whole = max(-(1 << bits - 1), min((1 << bits - 1) - 1, whole))
+        data = struct.pack(_FORMATS[value.type], whole)
+    return data[2:] + data[:2] if value.word_order == "low_first" else data

@@ -1,0 +1,121 @@
+"""The MQTT side of the reference backend. Speaks 3.1.1 or 5; needs nothing of 5."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import aiomqtt
+import msgspec
+
+from pilenode.upstream.contract import ROOT, Ack, Command, FactBatch, Hello, down, up
+from pilenode.upstream.facts import CommandResult
+
+if TYPE_CHECKING:
+    from hil_rig.upstream.store import Store
+
+VERSIONS: Final = {"3.1.1": aiomqtt.ProtocolVersion.V311, "5": aiomqtt.ProtocolVersion.V5}
+_RETRY_S: Final = 0.2
+_REPEAT_S: Final = 1.0
+_PARTS: Final = 5  # pn/v1/<node>/up/<leaf>
+
+_silent = logging.getLogger("hil_rig.upstream")
+_silent.addHandler(logging.NullHandler())
+_silent.propagate = False
+
+
+def _client(url: str, version: str) -> aiomqtt.Client:
+    parts = urlsplit(url)
+    return aiomqtt.Client(
+        parts.hostname or "127.0.0.1",
+        parts.port or 1883,
+        identifier=f"backend-{secrets.token_hex(4)}",
+        protocol=VERSIONS[version],
+        logger=_silent,
+    )
+
+
+class Backend:
+    """Subscribes to every node, stores, acknowledges. ``dropped`` counts what did not make sense, by leaf."""
+
+    def __init__(self, url: str, store: Store, version: str = "3.1.1") -> None:
+        self.dropped: Counter[str] = Counter()
+        self.connected = asyncio.Event()
+        self._url = url
+        self._store = store
+        self._version = version
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        while True:
+            with contextlib.suppress(aiomqtt.MqttError):
+                async with _client(self._url, self._version) as client:
+                    await client.subscribe(f"{ROOT}/+/up/#", qos=1)
+                    self.connected.set()
+                    async for message in client.messages:
+                        await self._take(client, message)
+            self.connected.clear()
+            await asyncio.sleep(_RETRY_S)
+
+    async def _take(self, client: aiomqtt.Client, message: aiomqtt.Message) -> None:
+        parts = message.topic.value.split("/")
+        payload = message.payload if isinstance(message.payload, bytes) else b""
+        if len(parts) != _PARTS:
+            self.dropped["topic"] += 1
+            return
+        node, leaf = parts[2], parts[4]
+        try:
+            ack = self._keep(node, leaf, payload)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self.dropped[leaf] += 1
+            return
+        if ack is not None:
+            # Only now, after the commit, is the fact the backend's.
+            await client.publish(down(node, "ack"), msgspec.json.encode(ack), qos=1)
+
+    def _keep(self, node: str, leaf: str, payload: bytes) -> Ack | None:
+        if leaf == "ev":
+            batch = msgspec.json.decode(payload, type=FactBatch)
+            return Ack(log_id=batch.log_id, upto=self._store.keep(node, batch))
+        if leaf == "hello":
+            hello = msgspec.json.decode(payload, type=Hello)
+            return Ack(log_id=hello.log_id, upto=self._store.greet(node, hello))
+        if leaf == "res":
+            self._store.keep_result(node, msgspec.json.decode(payload, type=CommandResult))
+        elif leaf in ("st", "live"):
+            self._store.keep_latest(node, leaf, payload)
+        else:
+            self.dropped[leaf] += 1
+        return None
+
+
+async def send(
+    url: str, node: str, command: Command, *, version: str = "3.1.1", timeout_s: float = 10.0
+) -> CommandResult:
+    """Send a command, again and again until the node says what became of it. Raises TimeoutError.
+
+    A broker keeps no command for a node that is away, and the node answers a repeated one from its journal.
+    """
+    async with asyncio.timeout(timeout_s), _client(url, version) as client:
+        await client.subscribe(up(node, "res"), qos=1)
+        repeating = asyncio.create_task(_repeat(client, down(node, "cmd"), msgspec.json.encode(command)))
+        try:
+            async for message in client.messages:
+                payload = message.payload if isinstance(message.payload, bytes) else b""
+                result = msgspec.json.decode(payload, type=CommandResult)
+                if result.id == command.id:
+                    return result
+        finally:
+            repeating.cancel()
+    raise TimeoutError
+
+
+async def _repeat(client: aiomqtt.Client, topic: str, payload: bytes) -> None:
+    while True:
+        await client.publish(topic, payload, qos=1)
+        await asyncio.sleep(_REPEAT_S)

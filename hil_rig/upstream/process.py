@@ -1,0 +1,55 @@
+"""The reference backend as a child process, for rigs that are not asyncio and want to kill it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Self
+
+from hil_rig.upstream.store import Store
+
+_ROOT = Path(__file__).resolve().parents[2]
+_START_S = 15.0
+
+
+class BackendProcess:
+    """``python -m hil_rig.upstream`` on ``url`` with its facts in ``path``. A context manager.
+
+    ``store`` reads the same file while the child writes it.
+    """
+
+    def __init__(self, url: str, path: Path) -> None:
+        self._url = url
+        self._path = path
+        self._process: subprocess.Popen[bytes] | None = None
+        self.store = Store(path)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self.store.close()
+
+    def start(self) -> None:
+        """Start it and wait until it listens to the broker. Raises RuntimeError."""
+        ready = self._path.with_suffix(".ready")
+        ready.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "hil_rig.upstream", "--url", self._url, "--db", str(self._path)]
+        self._process = subprocess.Popen([*command, "--ready", str(ready)], cwd=_ROOT, stdin=subprocess.DEVNULL)
+        end = time.monotonic() + _START_S
+        while not ready.exists():
+            if self._process.poll() is not None or time.monotonic() > end:
+                self.kill()
+                raise RuntimeError(f"the backend does not reach {self._url}")
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL). What it has acknowledged is in its file."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None

@@ -1,0 +1,191 @@
+"""What the reference backend keeps: every fact once, keyed (node, log_id, seq), and how far each log is complete."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+import msgspec
+
+from pilenode.upstream.facts import GENESIS, Fact, FactKind, SessionEnded, SessionStarted, link
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pilenode.upstream.contract import FactBatch, Hello
+    from pilenode.upstream.facts import CommandResult
+
+_TABLES: Final = """
+    CREATE TABLE IF NOT EXISTS fact (
+        node TEXT, log_id TEXT, seq INTEGER, kind TEXT, session TEXT, content BLOB,
+        PRIMARY KEY (node, log_id, seq)
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS log (
+        node TEXT, log_id TEXT, upto INTEGER, duplicates INTEGER DEFAULT 0, contradictions INTEGER DEFAULT 0,
+        PRIMARY KEY (node, log_id)
+    );
+    CREATE TABLE IF NOT EXISTS result (node TEXT, id TEXT, content BLOB);
+    CREATE TABLE IF NOT EXISTS latest (node TEXT, leaf TEXT, content BLOB, PRIMARY KEY (node, leaf));
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFact:
+    """A fact with where it came from."""
+
+    node: str
+    log_id: str
+    fact: Fact
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """A session as the backend can tell it; ``ended`` is None while no end has arrived."""
+
+    node: str
+    session: str
+    started: SessionStarted | None
+    ended: SessionEnded | None
+
+
+class Store:
+    """One SQLite file. A context manager; several processes may have it open."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=10.0)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.executescript(_TABLES)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    # -- writing -----------------------------------------------------------------------------------------------
+
+    def greet(self, node: str, hello: Hello) -> int:
+        """Note a log and return up to where it is complete.
+
+        A log that this store meets in the middle begins at its first unconfirmed fact: somebody else confirmed the
+        facts before it.
+        """
+        self._db.execute(
+            "INSERT OR IGNORE INTO log (node, log_id, upto) VALUES (?, ?, ?)",
+            (node, hello.log_id, max(0, hello.first_unacked - 1)),
+        )
+        return self.complete(node, hello.log_id)
+
+    def keep(self, node: str, batch: FactBatch) -> int:
+        """Commit a batch and return up to where its log is complete now."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._db.execute("INSERT OR IGNORE INTO log (node, log_id, upto) VALUES (?, ?, 0)", (node, batch.log_id))
+            for fact in batch.facts:
+                self._keep_one(node, batch.log_id, fact)
+            upto = self._advance(node, batch.log_id)
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        return upto
+
+    def _keep_one(self, node: str, log_id: str, fact: Fact) -> None:
+        content = msgspec.json.encode(fact)
+        added = self._db.execute(
+            "INSERT OR IGNORE INTO fact VALUES (?, ?, ?, ?, ?, ?)",
+            (node, log_id, fact.seq, fact.kind, fact.session, content),
+        ).rowcount
+        if added:
+            return
+        (known,) = self._db.execute(
+            "SELECT content FROM fact WHERE node = ? AND log_id = ? AND seq = ?", (node, log_id, fact.seq)
+        ).fetchone()
+        if known == content:
+            self._db.execute("UPDATE log SET duplicates = duplicates + 1 WHERE node = ? AND log_id = ?", (node, log_id))
+        else:
+            self._db.execute(
+                "UPDATE log SET contradictions = contradictions + 1 WHERE node = ? AND log_id = ?", (node, log_id)
+            )
+
+    def _advance(self, node: str, log_id: str) -> int:
+        upto = self.complete(node, log_id)
+        rows = self._db.execute(
+            "SELECT seq FROM fact WHERE node = ? AND log_id = ? AND seq > ? ORDER BY seq", (node, log_id, upto)
+        )
+        for (seq,) in rows:
+            if seq != upto + 1:
+                break
+            upto = seq
+        self._db.execute("UPDATE log SET upto = ? WHERE node = ? AND log_id = ?", (upto, node, log_id))
+        return upto
+
+    def keep_result(self, node: str, result: CommandResult) -> None:
+        """Remember what became of a command."""
+        self._db.execute("INSERT INTO result VALUES (?, ?, ?)", (node, result.id, msgspec.json.encode(result)))
+
+    def keep_latest(self, node: str, leaf: str, content: bytes) -> None:
+        """Remember the newest message of a retained topic."""
+        self._db.execute("INSERT OR REPLACE INTO latest VALUES (?, ?, ?)", (node, leaf, content))
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    def complete(self, node: str, log_id: str) -> int:
+        """Return up to where a log is complete."""
+        row = self._db.execute("SELECT upto FROM log WHERE node = ? AND log_id = ?", (node, log_id)).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def rows(self, node: str | None = None, kind: FactKind | None = None) -> list[StoredFact]:
+        """Return every fact in order of node, log and seq."""
+        found = self._db.execute(
+            "SELECT node, log_id, content FROM fact WHERE (?1 IS NULL OR node = ?1) AND (?2 IS NULL OR kind = ?2) "
+            "ORDER BY node, log_id, seq",
+            (node, kind),
+        )
+        return [StoredFact(row[0], row[1], msgspec.json.decode(row[2], type=Fact)) for row in found]
+
+    def sessions(self, node: str | None = None) -> list[StoredSession]:
+        """Return every session that anything was told of, oldest first."""
+        started: dict[tuple[str, str], SessionStarted] = {}
+        ended: dict[tuple[str, str], SessionEnded] = {}
+        for row in self.rows(node, FactKind.SESSION_STARTED):
+            started[row.node, row.fact.session or ""] = msgspec.json.decode(row.fact.body, type=SessionStarted)
+        for row in self.rows(node, FactKind.SESSION_ENDED):
+            ended[row.node, row.fact.session or ""] = msgspec.json.decode(row.fact.body, type=SessionEnded)
+        return [StoredSession(*key, started.get(key), ended.get(key)) for key in {**started, **ended}]
+
+    def duplicates(self, node: str | None = None) -> int:
+        """Return how many facts arrived again, word for word."""
+        query = "SELECT coalesce(sum(duplicates), 0) FROM log WHERE ?1 IS NULL OR node = ?1"
+        return int(self._db.execute(query, (node,)).fetchone()[0])
+
+    def contradictions(self, node: str | None = None) -> int:
+        """Return how many facts arrived under a key that holds something else. Must stay 0."""
+        query = "SELECT coalesce(sum(contradictions), 0) FROM log WHERE ?1 IS NULL OR node = ?1"
+        return int(self._db.execute(query, (node,)).fetchone()[0])
+
+    def results(self, node: str | None = None) -> list[bytes]:
+        """Return every command result as it arrived."""
+        query = "SELECT content FROM result WHERE ?1 IS NULL OR node = ?1"
+        return [row[0] for row in self._db.execute(query, (node,))]
+
+    def latest(self, node: str, leaf: str) -> bytes | None:
+        """Return the newest message of a retained topic ("st" or "live")."""
+        row = self._db.execute("SELECT content FROM latest WHERE node = ? AND leaf = ?", (node, leaf)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def broken_link(self, node: str, log_id: str) -> int | None:
+        """Return the first ``seq`` whose hash does not continue the chain, None when it holds. Needs a log from 1."""
+        previous = GENESIS
+        for expected, row in enumerate((row for row in self.rows(node) if row.log_id == log_id), start=1):
+            digest = link(previous, log_id, row.fact)
+            if row.fact.seq != expected or digest.hex() != row.fact.hash:
+                return row.fact.seq
+            previous = digest
+        return None

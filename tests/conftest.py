@@ -1,0 +1,51 @@
+"""Rules for every test run: tests that need a program which is not installed are left out, and that is said."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NOT_RUN = pytest.StashKey[dict[str, list[str]]]()
+
+
+def _missing_programs(item: pytest.Item) -> Iterator[str]:
+    for mark in item.iter_markers("needs"):
+        for program in mark.args:
+            if shutil.which(program) is None:
+                yield program
+
+
+@pytest.hookimpl(trylast=True)  # after -k and -m: what nobody asked for is not missing
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out exactly the tests marked ``needs(program)`` whose program is missing."""
+    not_run: dict[str, list[str]] = {}
+    kept, left_out = [], []
+    for item in items:
+        program = next(_missing_programs(item), None)
+        if program is None:
+            kept.append(item)
+        else:
+            left_out.append(item)
+            not_run.setdefault(program, []).append(item.nodeid)
+    config.stash[_NOT_RUN] = not_run
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = kept
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say in one line per missing program which tests did not run."""
+    for program, tests in config.stash.get(_NOT_RUN, {}).items():
+        terminalreporter.write_line(f"NOT RUN, {program} is not installed: {', '.join(tests)}", yellow=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Under CI=true a run that left something out has failed."""
+    complete = not session.config.stash.get(_NOT_RUN, {})
+    if not complete and os.environ.get("CI") == "true" and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

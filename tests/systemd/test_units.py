@@ -1,0 +1,259 @@
+"""The units as files: systemd's own checks, the settings that carry a promise, and agreement with code and config.
+
+Nothing here talks to a running systemd or touches a path outside the test's own folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from config.schema import Guard, Station
+
+ROOT = Path(__file__).parents[2]
+UNITS = ROOT / "systemd"
+GUARD = "pilenode-guard.service"
+STATION = "pilenode-station.service"
+
+Unit = dict[str, list[str]]
+
+
+def read_unit(name: str) -> Unit:
+    """Return every setting of a unit with its values in order. Keys of all sections are distinct in our units."""
+    settings: Unit = {}
+    for line in (UNITS / name).read_text(encoding="utf-8").splitlines():
+        if line and line[0] not in "#[":
+            key, _, value = line.partition("=")
+            settings.setdefault(key, []).append(value)
+    return settings
+
+
+def own_root(folder: Path) -> Path:
+    """Return a root directory with systemd's own units, ours, and a stand-in for the installed program."""
+    shutil.copytree("/lib/systemd/system", folder / "usr/lib/systemd/system", symlinks=True)
+    shutil.copytree(
+        UNITS, folder / "etc/systemd/system", ignore=lambda _, names: [n for n in names if ".service" not in n]
+    )
+    program = folder / "opt/pilenode/bin/pilenode"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n", encoding="ascii")
+    program.chmod(0o755)
+    return folder
+
+
+def verify(root: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``systemd-analyze verify`` on both units inside ``root``."""
+    command = ["systemd-analyze", f"--root={root}", "--man=no", "verify", GUARD, STATION]
+    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+
+
+@pytest.mark.needs("systemd-analyze")
+def test_systemd_understands_every_line(tmp_path: Path) -> None:
+    """Both units load on Debian 12's systemd without one remark."""
+    result = verify(own_root(tmp_path))
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.needs("systemd-analyze")
+@pytest.mark.parametrize(
+    ("right", "wrong", "complaint"),
+    [
+        ("RestartSec=200ms", "RestartSec=200ms\nRestartSteps=3", "Unknown key"),
+        ("WatchdogSec=2\n", "WatchdogSec=2 ticks\n", "Failed to parse"),
+        ("/opt/pilenode/bin/pilenode guard", "/opt/pilenode/bin/guard", "not executable"),
+    ],
+    ids=["key of a newer systemd", "bad value", "missing program"],
+)
+def test_the_check_itself_bites(tmp_path: Path, right: str, wrong: str, complaint: str) -> None:
+    """A key that is too new, a bad value and a missing program are seen, so silence above means something."""
+    unit = own_root(tmp_path) / "etc/systemd/system" / GUARD
+    text = unit.read_text(encoding="utf-8")
+    assert right in text
+    unit.write_text(text.replace(right, wrong), encoding="utf-8")
+    assert complaint in verify(tmp_path).stderr
+
+
+@pytest.mark.needs("systemd-analyze")
+@pytest.mark.parametrize(("unit", "limit"), [(GUARD, 0.6), (STATION, 1.2)])
+def test_exposure_stays_low(unit: str, limit: float) -> None:
+    """Exposure as systemd scores it, 0 (none) to 10; packaged services of this kind score above 9."""
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager"]
+    threshold = f"--threshold={round(limit * 10)}"
+    result = subprocess.run(
+        [*command, threshold, str(UNITS / unit)], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    assert result.returncode == 0, result.stdout
+
+
+BOTH = {
+    "Type": "notify",
+    "Restart": "always",
+    "RestartPreventExitStatus": "2",
+    "WatchdogSignal": "SIGKILL",
+    "NoNewPrivileges": "yes",
+    "CapabilityBoundingSet": "",
+    "AmbientCapabilities": "",
+    "ProtectSystem": "strict",
+    "ProtectHome": "yes",
+    "PrivateTmp": "yes",
+    "MemoryDenyWriteExecute": "yes",
+    "SystemCallArchitectures": "native",
+    "SystemCallErrorNumber": "EPERM",
+    "RestrictNamespaces": "yes",
+    "RestrictSUIDSGID": "yes",
+    "UMask": "0077",
+    "LimitCORE": "0",
+    "WantedBy": "multi-user.target",
+}
+GUARD_ONLY = {
+    "WatchdogSec": "2",
+    "RestartSec": "200ms",
+    "StartLimitIntervalSec": "60",
+    "StartLimitBurst": "5",
+    "CPUSchedulingPolicy": "fifo",
+    "OOMScoreAdjust": "-900",
+    "MemorySwapMax": "0",
+    "PrivateNetwork": "yes",
+    "IPAddressDeny": "any",
+    "RestrictAddressFamilies": "AF_UNIX",
+    "DevicePolicy": "closed",
+}
+STATION_ONLY = {"WatchdogSec": "30", "StartLimitIntervalSec": "0", "PrivateDevices": "yes"}
+SETTINGS = [(unit, *item) for unit in (GUARD, STATION) for item in BOTH.items()]
+SETTINGS += [(GUARD, *item) for item in GUARD_ONLY.items()] + [(STATION, *item) for item in STATION_ONLY.items()]
+
+
+@pytest.mark.parametrize(("unit", "key", "value"), SETTINGS)
+def test_settings_worth_their_place(unit: str, key: str, value: str) -> None:
+    """A setting that carries a promise stands in the unit, once, with this value."""
+    assert read_unit(unit).get(key) == [value]
+
+
+@pytest.mark.parametrize("unit", [GUARD, STATION])
+def test_settings_that_would_break_it(unit: str) -> None:
+    """PrivateUsers hides who the peer is, ProcSubset=pid hides the boot id; neither may be added for the score."""
+    assert not {"PrivateUsers", "ProcSubset"} & read_unit(unit).keys()
+
+
+def test_guard_depends_on_nobody() -> None:
+    """No required unit, no network target: nothing else can keep guard from running."""
+    settings = read_unit(GUARD)
+    assert not {"Requires", "Requisite", "BindsTo", "PartOf"} & settings.keys()
+    assert "network" not in " ".join(settings["After"] + settings["Wants"])
+
+
+def test_station_waits_for_no_network() -> None:
+    """A cabinet without a network starts: ordered after network.target, never after network-online.target."""
+    settings = read_unit(STATION)
+    assert "network.target" in settings["After"][0].split()
+    assert "network-online" not in " ".join(settings["After"] + settings["Wants"])
+    assert "Requires" not in settings
+
+
+def test_guard_sees_only_its_wires() -> None:
+    """Below /dev guard gets GPIO chips and serial ports, and asks for those drivers before it starts."""
+    settings = read_unit(GUARD)
+    allowed = {rule.split()[0] for rule in settings["DeviceAllow"]}
+    assert {name for name in allowed if not re.fullmatch(r"/dev/gpiochip\d|char-tty(USB|ACM|AMA|S)", name)} == set()
+    for driver in ("usbserial", "cdc_acm"):
+        assert f"modprobe@{driver}.service" in settings["Wants"][-1]
+        assert f"modprobe@{driver}.service" in settings["After"][-1]
+
+
+@pytest.mark.parametrize(("unit", "command"), [(GUARD, "guard"), (STATION, "station")])
+def test_the_program_understands_its_command_line(unit: str, command: str) -> None:
+    """ExecStart names a subcommand and options that the shipped CLI has."""
+    program, *arguments = shlex.split(read_unit(unit)["ExecStart"][0])
+    assert (program, arguments) == ("/opt/pilenode/bin/pilenode", [command, "--config", "/etc/pilenode/pilenode.toml"])
+    help_text = subprocess.run(
+        [sys.executable, "-P", "-m", "pilenode.cli", command, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stdin=subprocess.DEVNULL,
+    ).stdout
+    assert "--config" in help_text
+
+
+@pytest.mark.parametrize(
+    ("unit", "path", "key", "base"),
+    [
+        (GUARD, Guard().socket, "RuntimeDirectory", "/run"),
+        (GUARD, Guard().state_dir, "StateDirectory", "/var/lib"),
+        (STATION, Station().control_socket, "RuntimeDirectory", "/run"),
+        (STATION, Station().data_dir, "StateDirectory", "/var/lib"),
+    ],
+)
+def test_default_paths_lie_where_the_unit_may_write(unit: str, path: str, key: str, base: str) -> None:
+    """The defaults of the configuration are inside the directories that the unit owns."""
+    assert Path(path).is_relative_to(Path(base) / read_unit(unit)[key][0])
+
+
+def test_the_example_names_the_groups_of_the_units() -> None:
+    """With the shipped example station may ask guard for leases, technicians may ask station, nobody else may."""
+    example = tomllib.loads((ROOT / "config/example.toml").read_text(encoding="utf-8"))
+    guard, station = read_unit(GUARD), read_unit(STATION)
+    assert [example["guard"]["client_group"]] == guard["Group"] == station["Group"]
+    assert ("g", example["station"]["control_group"]) in identities()
+    assert example["station"]["control_group"] not in (*guard["Group"], *station["Group"])
+
+
+def identities() -> set[tuple[str, str]]:
+    """Return the (type, name) pairs of the sysusers file."""
+    lines = (UNITS / "pilenode.sysusers").read_text(encoding="utf-8").splitlines()
+    return {(line.split()[0], line.split()[1]) for line in lines if line and line[0] != "#"}
+
+
+def test_every_user_and_group_exists() -> None:
+    """Users and groups of units, tmpfiles and udev rules are made by the sysusers file, or are Debian's own."""
+    made = identities()
+    users = {name for kind, name in made if kind == "u"}
+    groups = {name for _, name in made} | {"dialout", "root"}
+    for unit in (GUARD, STATION):
+        settings = read_unit(unit)
+        assert set(settings["User"]) <= users
+        assert {*settings["Group"], *" ".join(settings.get("SupplementaryGroups", [])).split()} <= groups
+    for line in (UNITS / "pilenode.tmpfiles").read_text(encoding="utf-8").splitlines():
+        if line[0] != "#":
+            kind, path, mode, user, group, age = line.split()
+            assert (kind, age, path.startswith("/etc/pilenode")) == ("d", "-", True)
+            assert int(mode, 8) & 0o022 == 0
+            assert (user in {*users, "root"}, group in groups) == (True, True)
+    rules = (UNITS / "99-pilenode.rules").read_text(encoding="utf-8")
+    assert set(re.findall(r'GROUP="(\w+)"', rules)) <= groups
+
+
+@pytest.mark.needs("systemd-sysusers")
+def test_sysusers_are_accepted(tmp_path: Path) -> None:
+    """systemd-sysusers plans exactly these users and groups for an empty system; nothing is written."""
+    command = ["systemd-sysusers", f"--root={tmp_path}", "--dry-run", str(UNITS / "pilenode.sysusers")]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
+    planned = set(re.findall(r"Creating user '([\w-]+)'", result.stdout + result.stderr))
+    assert planned == {name for kind, name in identities() if kind == "u"} == {"pilenode-guard", "pilenode"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_udev_rules_keep_to_the_grammar() -> None:
+    """Every rule is a list of known keys, with an operator that suits the key, and values in quotes."""
+    matches, assigns = (
+        "SUBSYSTEMS?|KERNEL|DRIVER|ACTION|TEST|ATTR{[\\w/]+}|ENV{\\w+}",
+        "GROUP|MODE|TAG|ATTR{[\\w/]+}|ENV{\\w+}",
+    )
+    term = re.compile(rf'({matches})(==|!=)"[^"]+"|({assigns})(=|\+=)"[^"]+"')
+    rules = [
+        line
+        for line in (UNITS / "99-pilenode.rules").read_text(encoding="utf-8").splitlines()
+        if line and line[0] != "#"
+    ]
+    assert rules
+    for rule in rules:
+        assert [part for part in rule.split(", ") if not term.fullmatch(part)] == []
