@@ -51,8 +51,8 @@ class Demo:
         self._start_s = time.monotonic()
         for due_s, text, act in sorted(self._script(), key=lambda line: line[0]):
             self._watch(lambda due_s=due_s: self._now_s() >= due_s)  # type: ignore[misc]
-            waiting = self._cabinet.status().outbox
-            self._view.tell(self._now_s(), f"{text}, {waiting} facts wait" if waiting else text)
+            waiting = "" if self._broker_up else f" ({self._cabinet.status().outbox} facts wait)"
+            self._view.tell(self._now_s(), text + waiting)
             act()
         self._watch(lambda: all(port.state in ("ended", "tripped") for port in self._scene().ports))
         self._view.tell(self._now_s(), "every session has ended")

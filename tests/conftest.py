@@ -1,4 +1,7 @@
-"""Rules for every test run: tests that need a program which is not installed are left out, and that is said."""
+"""Rules for every test run: tests that need a program which is not installed are left out, and that is said.
+
+``needs("root")`` is for tests that mount a file system.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ _NOT_RUN = pytest.StashKey[dict[str, list[str]]]()
 def _missing_programs(item: pytest.Item) -> Iterator[str]:
     for mark in item.iter_markers("needs"):
         for program in mark.args:
-            if shutil.which(program) is None:
+            if os.geteuid() != 0 if program == "root" else shutil.which(program) is None:
                 yield program
 
 
@@ -41,7 +44,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say in one line per missing program which tests did not run."""
     for program, tests in config.stash.get(_NOT_RUN, {}).items():
-        terminalreporter.write_line(f"NOT RUN, {program} is not installed: {', '.join(tests)}", yellow=True)
+        terminalreporter.write_line(f"NOT RUN, {program} is missing: {', '.join(tests)}", yellow=True)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
