@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from config.load import cabinet_limits, completion_limits, load_meter, port_limits
+from config.load import cabinet_limits, completion_limits, load_meter, max_duration_s, port_limits
 from drivers.bus import SerialLine
 from drivers.gpio import GpioContacts, GpioRelays, InputSpec, OutputSpec, pin_factory
 from drivers.meter import Meter
@@ -24,7 +24,7 @@ def settings(config: Config) -> Settings:
         ports={port.number: port_limits(config, port) for port in config.port},
         cabinet=cabinet_limits(config),
         completion=completion_limits(config),
-        max_duration_s=config.completion.max_duration_s,
+        max_duration_s=max_duration_s(config),
         contacts=tuple(Contact(entry.name, entry.kind, entry.debounce_s) for entry in config.input),
     )
 

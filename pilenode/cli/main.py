@@ -1,0 +1,82 @@
+"""The command ``pilenode``: one table of commands, and the only place where an error becomes an exit status."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from pilenode import __version__
+from pilenode.cli.bilingual import Group, Late, Option, Text
+from pilenode.cli.exits import Exit
+from pilenode.cli.terminal import Terminal, language_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_COMMANDS = {
+    "guard": Late("pilenode.cli.guard:command", Text("运行保护进程。", "Run the cutoff process.")),
+    "station": Late("pilenode.cli.station:command", Text("运行会话进程。", "Run the session process.")),
+    "status": Late("pilenode.cli.status:command", Text("查看整柜状态。", "Show the state of the cabinet.")),
+    "start": Late("pilenode.cli.orders:start", Text("在端口上开始充电。", "Start a session on a port.")),
+    "stop": Late("pilenode.cli.orders:stop", Text("停止端口上的充电。", "Stop the session on a port.")),
+    "reset": Late("pilenode.cli.orders:reset", Text("复位锁定的故障。", "Reset a latched fault.")),
+    "sessions": Late("pilenode.cli.sessions:command", Text("查看最近的会话。", "Show the newest sessions.")),
+    "config": Late("pilenode.cli.config:command", Text("检查或显示配置。", "Check or show a configuration.")),
+    "explain": Late("pilenode.cli.explain:command", Text("解释一个代码。", "Explain a code.")),
+}
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's callback
+    del param
+    if value:
+        click.echo(f"pilenode {__version__}")
+        ctx.exit()
+
+
+cli = Group(
+    "pilenode",
+    text=Text("共享充电柜控制器。", "Controller of a shared charging cabinet."),
+    late=_COMMANDS,
+    params=[
+        Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_version,
+            text=Text("显示版本。", "Show the version."),
+        )
+    ],
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command with ``arguments`` (default: those of the process) and return its exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that knows no Chinese must show a mark, not end the program.
+            stream.reconfigure(errors="replace")
+    terminal = Terminal(language=language_of(arguments, os.environ), json="--json" in arguments)
+    try:
+        # Not cli.main(): that would decide some exit statuses by itself.
+        with cli.make_context("pilenode", [*arguments], obj=terminal) as context:
+            result = cli.invoke(context)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; the interpreter must not stumble over it again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return Exit.USAGE
+    except Exception as error:  # noqa: BLE001 - the outermost place: words and a status instead of a bare traceback
+        return terminal.error(error)
+    return int(result or Exit.OK)

@@ -1,0 +1,253 @@
+"""The tables of ``status`` and ``sessions`` for people. rich is imported here and nowhere else.
+
+Columns carry no frame: box-drawing characters are of ambiguous width and fall apart in some Chinese terminals.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text as Styled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rich.console import RenderableType
+
+    from pilenode.cli.terminal import Terminal
+    from pilenode.ipc.messages import PortSnapshot, SessionRecord, Snapshot, StatusReply
+
+_NOTHING = "-"
+_NARROWEST = 80
+#: Length of a session id.
+_SESSION_WIDTH = 26
+#: Word and colour of each ``safety.port.PortStatus``.
+STATES = {
+    "idle": ("空闲", "idle", "default"),
+    "armed": ("待合闸", "starting", "yellow"),
+    "on": ("充电", "charging", "green"),
+    "ended": ("已结束", "ended", "cyan"),
+    "tripped": ("锁定", "tripped", "bold red"),
+}
+#: Words of ``SessionRecord.state``.
+_SESSION_STATES = {"starting": ("启动中", "starting"), "running": ("充电中", "running"), "ended": ("已结束", "ended")}
+
+
+def console() -> Console:
+    """Return the console of this process's output; colours only where a person looks.
+
+    A narrower terminal wraps the lines itself: better than a table that cuts digits off.
+    """
+    made = Console(highlight=False)
+    made.width = max(made.width, _NARROWEST)
+    return made
+
+
+def duration(seconds: float) -> str:
+    """Return ``seconds`` in at most five characters where they are under 100 hours: 45s, 2m05, 10h00."""
+    whole = int(seconds)
+    if whole < 60:  # noqa: PLR2004 - seconds of a minute
+        return f"{whole}s"
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}h{minutes:02}" if hours else f"{minutes}m{whole % 60:02}"
+
+
+def yuan(fen: int) -> str:
+    """Return an amount in fen as yuan with two decimals."""
+    return f"{fen // 100}.{fen % 100:02}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return _NOTHING if value is None else f"{value:.{digits}f}"
+
+
+def _table(*columns: tuple[str, bool]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for title, right in columns:
+        table.add_column(title, justify="right" if right else "left", overflow="fold", no_wrap=right)
+    # The last column is copied by hand: others give way before it is broken over two lines, and it is never cut.
+    table.columns[-1].width = _SESSION_WIDTH
+    return table
+
+
+def _words(terminal: Terminal, code: str) -> tuple[str, str]:
+    """Return sentence and remedy of ``code``; a code of a newer version stands for itself."""
+    from pilenode.cli.codes import every  # noqa: PLC0415 - a sound cabinet needs no words, and they cost 30 ms
+
+    known = every().get(code)
+    if known is None:
+        return code, ""
+    return f"{terminal.pick(known.zh, known.en)} [{code}]", terminal.pick(known.remedy_zh, known.remedy_en)
+
+
+# -- status ------------------------------------------------------------------------------------------------
+
+
+def _head(terminal: Terminal, reply: StatusReply) -> Table:
+    pick = terminal.pick
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(pick("机柜", "Cabinet"), f"{reply.node}  pilenode {reply.version}")
+    grid.add_row(pick("保护", "Guard"), _guard(terminal, reply.guard))
+    if reply.upstream_url is None:
+        upstream = Styled(pick("未配置", "not configured"))
+    elif reply.upstream_connected:
+        upstream = Styled(
+            f"{pick('已连接', 'connected')} {reply.upstream_url} {reply.upstream_protocol or ''}", "green"
+        )
+    else:
+        upstream = Styled(f"{pick('未连接', 'not connected')} {reply.upstream_url}", "yellow")
+    grid.add_row(pick("上行", "Upstream"), upstream)
+    grid.add_row(
+        pick("待发", "Outbox"),
+        pick(
+            f"{reply.outbox} 条待确认（最新 {reply.last_seq}，已确认 {reply.acked_seq}）",
+            f"{reply.outbox} facts to be confirmed (newest {reply.last_seq}, confirmed {reply.acked_seq})",
+        ),
+    )
+    problem = reply.journal_problem or ""
+    journal = (
+        Styled(pick("正常", "good"), "green")
+        if reply.journal_ok
+        else Styled(f"{pick('故障', 'failed')} {problem}", "red")
+    )
+    grid.add_row(pick("记录", "Journal"), journal)
+    if any(reply.dropped.values()):
+        dropped = ", ".join(f"{source} {count}" for source, count in reply.dropped.items() if count)
+        grid.add_row(pick("丢弃", "Dropped"), dropped)
+    return grid
+
+
+def _guard(terminal: Terminal, guard: Snapshot | None) -> Styled:
+    if guard is None:
+        return Styled(terminal.pick("没有应答", "does not answer"), "bold red")
+    up = duration(guard.uptime_s)
+    contactor = terminal.pick("闭合", "closed") if guard.contactor else terminal.pick("断开", "open")
+    text = terminal.pick(f"运行 {up}，主接触器{contactor}", f"up {up}, contactor {contactor}")
+    if guard.promise_s is not None:
+        text += terminal.pick(f"，最迟 {guard.promise_s:.1f} 秒断电", f", cuts within {guard.promise_s:.1f} s")
+    return Styled(text, "green")
+
+
+def _state(terminal: Terminal, port: PortSnapshot) -> Styled:
+    zh, en, style = STATES.get(port.state, (port.state, port.state, "default"))
+    return Styled(
+        terminal.pick(zh, en) + ("!" if port.findings else ""),
+        "yellow" if port.findings and port.state != "tripped" else style,
+    )
+
+
+def _energy_wh(port: PortSnapshot) -> float | None:
+    if port.register_mwh is None or port.start_register_mwh is None:
+        return None
+    return (port.register_mwh - port.start_register_mwh) / 1000
+
+
+def _ports(terminal: Terminal, guard: Snapshot) -> Table:
+    pick = terminal.pick
+    table = _table(
+        (pick("端口", "Port"), True),
+        (pick("状态", "State"), False),
+        ("V", True),
+        ("A", True),
+        ("W", True),
+        ("°C", True),
+        ("Wh", True),
+        (pick("时长", "Time"), True),
+        (pick("租约", "Lease"), True),
+        (pick("会话", "Session"), False),
+    )
+    for port in guard.ports:
+        busy = port.session is not None and port.state != "tripped"
+        table.add_row(
+            str(port.port),
+            _state(terminal, port),
+            _number(port.voltage_v, 1),
+            _number(port.current_a, 2),
+            _number(port.power_w, 0),
+            _number(port.temperature_c, 1),
+            _number(_energy_wh(port) if busy else None, 0),
+            _NOTHING if port.closed_for_s is None else duration(port.closed_for_s),
+            _NOTHING if port.lease_left_s is None else f"{port.lease_left_s:.0f}s",
+            port.session or _NOTHING,
+        )
+    return table
+
+
+def _codes(port: PortSnapshot) -> Iterator[str]:
+    """Yield what stands or is latched on a port, worst first, then why its session ended, then its meter's trouble."""
+    yield from dict.fromkeys(code for code in (port.reason, *port.findings, port.meter_error) if code)
+
+
+def _notes(terminal: Terminal, guard: Snapshot) -> Iterator[RenderableType]:
+    pick = terminal.pick
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    entries = [(pick("整柜", "cabinet"), code, "red") for code in guard.cabinet_faults]
+    for port in guard.ports:
+        for code in _codes(port):
+            calm = port.state != "tripped" and code not in port.findings and code != port.meter_error
+            entries.append((pick(f"端口 {port.port}", f"port {port.port}"), code, "default" if calm else "yellow"))
+    for place, code, style in entries:
+        sentence, remedy = _words(terminal, code)
+        grid.add_row(place, Styled(sentence, style))
+        if style != "default":
+            grid.add_row("", Styled(remedy, "dim"))
+    if entries:
+        yield ""
+        yield grid
+
+
+def status(terminal: Terminal, reply: StatusReply) -> Group:
+    """Return everything that ``pilenode status`` shows."""
+    parts: list[RenderableType] = [_head(terminal, reply)]
+    if reply.guard is not None:
+        parts += ["", _ports(terminal, reply.guard), *_notes(terminal, reply.guard)]
+    elif reply.sessions:
+        parts += ["", sessions(terminal, reply.sessions)]
+    return Group(*parts)
+
+
+# -- sessions ----------------------------------------------------------------------------------------------
+
+
+def _outcome(terminal: Terminal, record: SessionRecord) -> str:
+    if record.reason is not None:
+        return record.reason
+    zh, en = _SESSION_STATES.get(record.state, (record.state, record.state))
+    return terminal.pick(zh, en)
+
+
+def sessions(terminal: Terminal, records: Iterable[SessionRecord]) -> Table:
+    """Return sessions as a table, in the order given. Times are local; fees are yuan."""
+    pick = terminal.pick
+    table = _table(
+        (pick("开始", "Started"), True),
+        (pick("端口", "Port"), True),
+        (pick("时长", "Time"), True),
+        ("Wh", True),
+        (pick("电费", "Elec."), True),
+        (pick("服务", "Serv."), True),
+        (pick("结果", "Result"), False),
+        (pick("已报", "Sent"), False),
+        (pick("会话", "Session"), False),
+    )
+    for record in records:
+        started = time.strftime("%m-%d %H:%M", time.localtime(record.started_wall_ms / 1000))
+        table.add_row(
+            started,
+            str(record.port),
+            _NOTHING if record.duration_s is None else duration(record.duration_s),
+            _NOTHING if record.energy_wh is None else str(record.energy_wh),
+            _NOTHING if record.electricity_fen is None else yuan(record.electricity_fen),
+            _NOTHING if record.service_fen is None else yuan(record.service_fen),
+            _outcome(terminal, record),
+            pick("是", "yes") if record.acknowledged else pick("否", "no"),
+            record.session,
+        )
+    return table
