@@ -15,6 +15,7 @@ class Exit(IntEnum):
     REFUSED = 3
     NO_ANSWER = 4
     NO_RIGHTS = 5
+    HARDWARE = 6
     INTERRUPTED = 130
 
 
@@ -26,6 +27,7 @@ MEANINGS: Final[dict[Exit, tuple[str, str]]] = {
     Exit.REFUSED: ("机柜拒绝了请求", "the cabinet refused the request"),
     Exit.NO_ANSWER: ("进程没有应答", "a process does not answer"),
     Exit.NO_RIGHTS: ("没有权限", "no right to do that"),
+    Exit.HARDWARE: ("硬件接口不可用（GPIO）", "the hardware interface (GPIO) cannot be used"),
     Exit.INTERRUPTED: ("被中断", "interrupted"),
 }
 

@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 EXIT_OK = 0
 EXIT_BUG = 1
 EXIT_CONFIG = 2
+EXIT_HARDWARE = 6
 
 
 def run(config: Config) -> int:
-    """Run guard until SIGTERM or SIGINT and return the exit status: 0 asked to stop, 1 bug, 2 cannot start."""
+    """Run guard until SIGTERM or SIGINT and return the exit status: 0 stopped, 1 bug, 2 cannot start, 6 no GPIO."""
     log.configure("guard")
     logger = structlog.get_logger()
     directory = Path(config.guard.state_dir)
@@ -57,7 +58,7 @@ def run(config: Config) -> int:
             relays, contacts = assemble.relays(config)
         except GpioError as error:
             logger.error("cannot start", error=str(error), remedy="check [gpio] and the rights on /dev/gpiochip*")
-            return EXIT_CONFIG
+            return EXIT_HARDWARE  # unlike a wrong configuration this may pass: systemd tries again
         try:
             return _guard(config, directory, allowed, relays, contacts)
         finally:

@@ -14,7 +14,7 @@ from safety.reading import MeterReading, Missing, MissingReason
 from safety.state import Grant, Inputs, Plan
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from tests.safety.conftest import Desk
 
 
 def test_nothing_is_closed_without_a_grant(desk: Desk) -> None:
@@ -41,7 +41,7 @@ def test_a_granted_port_closes_after_the_contactor_has_settled(desk: Desk) -> No
 def test_two_ports_never_close_in_one_tick(desk: Desk) -> None:
     """Closings are staggered: two inrush currents never meet."""
     desk.tick(Grant(101, 1, "a", 60.0), Grant(102, 2, "b", 60.0))
-    times = {}
+    times: dict[int, float] = {}
     for _ in range(40):
         desk.tick()
         times |= {port: desk.now for port in desk.orders.closed if port not in times}

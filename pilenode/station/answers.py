@@ -1,0 +1,123 @@
+"""What the command line gets to its questions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, assert_never
+
+import msgspec
+
+from pilenode import __version__
+from pilenode.ipc.codec import MAX_FRAME
+from pilenode.ipc.messages import (
+    ControlReply,
+    ControlRequest,
+    Refused,
+    ResetFault,
+    Sessions,
+    SessionsReply,
+    Start,
+    Status,
+    StatusReply,
+    Stop,
+)
+from pilenode.station.entries import JournalFailedError
+from pilenode.station.records import record
+from pilenode.station.sessions import StartRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pilenode.ipc.messages import SessionRecord
+    from pilenode.station import sessions
+    from pilenode.station.control import Peer
+    from pilenode.station.journal import Journal
+    from pilenode.station.sync import Sync
+    from pilenode.upstream.contract import Upstream
+
+#: Room in a reply for what stands around the records, bytes.
+_FRAME_BYTES: Final = 1024
+_MAX_WORDS: Final = 200
+
+
+class Answers:
+    """Answers requests whose right has been checked. ``dropped`` counts malformed input per source."""
+
+    def __init__(
+        self,
+        node: str,
+        journal: Journal,
+        controller: sessions.Sessions,
+        dropped: Callable[[], Mapping[str, int]],
+    ) -> None:
+        self.upstream: tuple[Upstream, Sync] | None = None
+        self._node = node
+        self._journal = journal
+        self._controller = controller
+        self._dropped = dropped
+
+    async def answer(self, request: ControlRequest, peer: Peer) -> ControlReply:
+        """Return the reply to ``request`` of ``peer``."""
+        match request:
+            case Status():
+                return await self._status()
+            case Sessions():
+                return await self._sessions(request.limit)
+            case Start():
+                by = _by(request.by, peer)
+                return await self._controller.start(StartRequest(request.port, request.order, request.plan, "cli", by))
+            case Stop():
+                return await self._controller.stop(request.port, "technician", session=request.session)
+            case ResetFault():
+                return await self._controller.reset_fault(request.port, _by(request.by, peer))
+            case _:
+                assert_never(request)
+
+    async def _status(self) -> StatusReply:
+        status = self._journal.status()
+        problem = status.problem
+        records: list[SessionRecord] = []
+        try:
+            records = [record(facts, status.acked_seq) for facts in await self._journal.open_sessions()]
+        except JournalFailedError as error:
+            problem = problem or error.problem
+        upstream, sync = self.upstream or (None, None)
+        protocol = sync.protocol if sync is not None else None
+        return StatusReply(
+            node=self._node,
+            version=__version__,
+            guard=self._controller.snapshot,
+            sessions=records,
+            upstream_connected=protocol is not None,
+            upstream_url=upstream.url if upstream is not None else None,
+            upstream_protocol=protocol,
+            outbox=status.last_seq - status.acked_seq,
+            log_id=status.log_id,
+            last_seq=status.last_seq,
+            acked_seq=status.acked_seq,
+            journal_ok=problem is None,
+            journal_problem=problem,
+            dropped=dict(self._dropped()),
+        )
+
+    async def _sessions(self, limit: int) -> SessionsReply | Refused:
+        try:
+            found = await self._journal.sessions(limit)
+        except JournalFailedError as error:
+            return Refused(code="journal_failed", detail=error.problem[:_MAX_WORDS])
+        acked = self._journal.status().acked_seq
+        return SessionsReply(sessions=_that_fit([record(facts, acked) for facts in found]))
+
+
+def _by(words: str, peer: Peer) -> str:
+    """Return who it was: what the kernel says, and what the person says."""
+    return f"{peer}: {words}"[:_MAX_WORDS] if words else str(peer)
+
+
+def _that_fit(records: list[SessionRecord]) -> list[SessionRecord]:
+    """Return the newest records that fit one frame."""
+    room = MAX_FRAME - _FRAME_BYTES
+    for count, item in enumerate(records):
+        room -= len(msgspec.json.encode(item)) + 1
+        if room < 0:
+            return records[:count]
+    return records

@@ -1,0 +1,61 @@
+"""The present state as it is told upstream, and when a change is worth telling. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pilenode.upstream.contract import PortReport, StateReport
+
+if TYPE_CHECKING:
+    from pilenode.ipc.messages import PortSnapshot, Snapshot
+    from pilenode.station.wallclock import Stamp
+
+#: Changes below these are not worth a message (reliability 4.5: report by exception).
+_POWER_W: Final = 10
+_POWER_SHARE: Final = 0.05
+_TEMPERATURE_DC: Final = 20
+_MAX_CODES: Final = 32
+
+
+def report(snapshot: Snapshot | None, at: Stamp, *, journal_ok: bool) -> StateReport:
+    """Return the state of the cabinet; ``snapshot`` None: guard does not answer."""
+    return StateReport(
+        wall_ms=at.wall_ms,
+        clock=at.clock,
+        guard=snapshot is not None,
+        journal_ok=journal_ok,
+        cabinet_faults=snapshot.cabinet_faults[:_MAX_CODES] if snapshot is not None else [],
+        ports=[_port(port) for port in snapshot.ports] if snapshot is not None else [],
+    )
+
+
+def _port(port: PortSnapshot) -> PortReport:
+    return PortReport(
+        port=port.port,
+        state=port.state,
+        session=port.session,
+        reason=port.reason,
+        findings=port.findings[:_MAX_CODES],
+        power_w=None if port.power_w is None else round(port.power_w),
+        temperature_dc=None if port.temperature_c is None else round(port.temperature_c * 10),
+    )
+
+
+def differs(before: StateReport | None, after: StateReport) -> bool:
+    """Return whether ``after`` is worth telling when ``before`` was the last thing told."""
+    if before is None or _words(before) != _words(after):
+        return True
+    return any(_moved(old, new) for old, new in zip(before.ports, after.ports, strict=True))
+
+
+def _words(state: StateReport) -> tuple[object, ...]:
+    ports = [(port.port, port.state, port.session, port.reason, port.findings) for port in state.ports]
+    return state.guard, state.journal_ok, state.cabinet_faults, ports
+
+
+def _moved(old: PortReport, new: PortReport) -> bool:
+    if (old.power_w is None) != (new.power_w is None) or (old.temperature_dc is None) != (new.temperature_dc is None):
+        return True
+    power_w = abs((new.power_w or 0) - (old.power_w or 0))
+    temperature_dc = abs((new.temperature_dc or 0) - (old.temperature_dc or 0))
+    return power_w > max(_POWER_W, _POWER_SHARE * (old.power_w or 0)) or temperature_dc > _TEMPERATURE_DC

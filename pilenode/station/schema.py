@@ -1,0 +1,86 @@
+"""The tables of the journal, as numbered migrations. Pure data: the statements run in ``journal``.
+
+A migration that has shipped is never edited; a change is a new number.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Statements of each migration, in order. Each migration and the record of it are one transaction.
+MIGRATIONS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
+    (
+        "0001_facts",
+        (
+            """
+            CREATE TABLE meta (
+                key TEXT PRIMARY KEY,
+                value TEXT NOT NULL
+            ) STRICT, WITHOUT ROWID
+            """,
+            """
+            CREATE TABLE fact (
+                seq INTEGER PRIMARY KEY CHECK (seq > 0),
+                log_id TEXT NOT NULL,
+                boot TEXT NOT NULL,
+                boottime_ms INTEGER NOT NULL,
+                wall_ms INTEGER NOT NULL,
+                clock TEXT NOT NULL,
+                kind TEXT NOT NULL,
+                session TEXT,
+                body TEXT NOT NULL,
+                hash BLOB NOT NULL CHECK (length(hash) = 32)
+            ) STRICT
+            """,
+            "CREATE INDEX starts ON fact (seq) WHERE kind = 'session_started'",
+            "CREATE UNIQUE INDEX one_start_per_session ON fact (session) WHERE kind = 'session_started'",
+            """
+            CREATE UNIQUE INDEX one_start_per_order ON fact (json_extract(body, '$.order'))
+            WHERE kind = 'session_started'
+            """,
+            "CREATE UNIQUE INDEX one_end_per_session ON fact (session) WHERE kind = 'session_ended'",
+            """
+            CREATE UNIQUE INDEX one_result_per_command ON fact (json_extract(body, '$.id'))
+            WHERE kind = 'command_result'
+            """,
+            """
+            CREATE UNIQUE INDEX one_fact_per_guard_event
+            ON fact (json_extract(body, '$.guard_boot'), json_extract(body, '$.event'))
+            WHERE kind IN ('fault_latched', 'fault_found', 'fault_cleared')
+            """,
+            "CREATE INDEX readings_of_session ON fact (session, seq) WHERE kind = 'checkpoint'",
+            """
+            CREATE TRIGGER facts_never_change BEFORE UPDATE ON fact
+            BEGIN SELECT RAISE(ABORT, 'a fact is never changed'); END
+            """,
+            """
+            CREATE TRIGGER facts_never_go BEFORE DELETE ON fact
+            BEGIN SELECT RAISE(ABORT, 'a fact is never removed'); END
+            """,
+            "INSERT INTO meta VALUES ('log_id', lower(hex(randomblob(8)))), ('acked', '0')",
+        ),
+    ),
+)
+
+INSERT: Final = """
+    INSERT INTO fact (seq, log_id, boot, boottime_ms, wall_ms, clock, kind, session, body, hash)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+HEAD: Final = "SELECT seq, hash FROM fact ORDER BY seq DESC LIMIT 1"
+META: Final = "SELECT key, value FROM meta"
+ACKNOWLEDGE: Final = "UPDATE meta SET value = ? WHERE key = 'acked'"
+AFTER: Final = "SELECT * FROM fact WHERE seq > ? ORDER BY seq LIMIT ?"
+STARTS: Final = "SELECT * FROM fact WHERE kind = 'session_started' ORDER BY seq DESC LIMIT ?"
+OPEN_STARTS: Final = """
+    SELECT * FROM fact AS started WHERE kind = 'session_started' AND NOT EXISTS
+    (SELECT 1 FROM fact AS ended WHERE ended.kind = 'session_ended' AND ended.session = started.session)
+    ORDER BY seq
+"""
+LAST_READING: Final = "SELECT * FROM fact WHERE kind = 'checkpoint' AND session = ? ORDER BY seq DESC LIMIT 1"
+END: Final = "SELECT * FROM fact WHERE kind = 'session_ended' AND session = ?"
+ORDER: Final = "SELECT * FROM fact WHERE kind = 'session_started' AND json_extract(body, '$.order') = ?"
+COMMAND: Final = "SELECT * FROM fact WHERE kind = 'command_result' AND json_extract(body, '$.id') = ?"
+LAST_GUARD_EVENT: Final = """
+    SELECT max(json_extract(body, '$.event')) FROM fact
+    WHERE kind IN ('fault_latched', 'fault_found', 'fault_cleared') AND json_extract(body, '$.guard_boot') = ?
+"""

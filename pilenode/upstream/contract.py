@@ -1,0 +1,179 @@
+"""What station and a backend say to each other, whatever protocol carries it.
+
+Rules of this file:
+- every payload is a bounded struct; what does not decode is dropped and counted by the adapter;
+- a fact is done only when the backend's ``Ack`` says so after its own commit. That a broker took a message means
+  nothing here;
+- nothing that protects data may depend on a feature of MQTT 5.
+
+Topics: ``pn/v1/<node>/up/{hello,st,ev,res,live}`` and ``pn/v1/<node>/dn/{ack,cmd}``; ``st`` and ``live`` are retained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol
+
+import msgspec
+from msgspec import Meta
+
+from pilenode.ipc.messages import Identifier, Plan, PortNumber
+from pilenode.upstream.facts import MAX_INTEGER, CommandResult, Fact
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from contextlib import AbstractAsyncContextManager
+
+ROOT: Final = "pn/v1"
+#: Caps in bytes, checked before a byte is parsed.
+MAX_COMMAND_BYTES: Final = 8 * 1024
+MAX_ACK_BYTES: Final = 1024
+#: Caps of one batch of facts; whichever is reached first closes it.
+MAX_BATCH_FACTS: Final = 50
+MAX_BATCH_BYTES: Final = 64 * 1024
+
+UpLeaf = Literal["hello", "st", "ev", "res", "live"]
+DownLeaf = Literal["ack", "cmd"]
+
+LogId = Annotated[str, Meta(min_length=16, max_length=16, pattern=r"^[0-9a-f]{16}$")]
+Sequence = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
+
+
+def up(node: str, leaf: UpLeaf) -> str:
+    """Return the topic on which ``node`` tells something."""
+    return f"{ROOT}/{node}/up/{leaf}"
+
+
+def down(node: str, leaf: DownLeaf) -> str:
+    """Return the topic on which ``node`` is told something."""
+    return f"{ROOT}/{node}/dn/{leaf}"
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True):
+    """First message of a connection: which log this is and what of it is still to be confirmed.
+
+    ``first_unacked`` is ``last + 1`` when everything is confirmed. The backend answers with its ``Ack``.
+    """
+
+    protocol: int = 1
+    version: Annotated[str, Meta(max_length=40)]
+    log_id: LogId
+    first_unacked: Sequence
+    last: Sequence
+
+
+class FactBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Neighbouring facts of one log in order of ``seq``."""
+
+    log_id: LogId
+    facts: Annotated[list[Fact], Meta(min_length=1, max_length=MAX_BATCH_FACTS)]
+
+
+class Ack(msgspec.Struct, frozen=True, kw_only=True):
+    """The backend has committed every fact of ``log_id`` up to and including ``upto``."""
+
+    log_id: LogId
+    upto: Sequence
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """Something the backend wants done. ``iat`` and ``exp`` are ms since the epoch.
+
+    ``start`` needs ``order``. ``stop`` ends what runs on ``port``; with ``session`` or ``order`` only if that is it.
+    """
+
+    id: Identifier
+    op: Literal["start", "stop"]
+    port: PortNumber
+    order: Identifier | None = None
+    session: Identifier | None = None
+    plan: Plan = Plan()
+    iat: Annotated[int, Meta(ge=0)]
+    exp: Annotated[int, Meta(ge=0)]
+
+
+class PortReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One port as the backend may show it. Measured values are None when missing."""
+
+    port: PortNumber
+    state: Annotated[str, Meta(max_length=16)]
+    session: Identifier | None = None
+    reason: Annotated[str, Meta(max_length=64)] | None = None
+    findings: Annotated[list[str], Meta(max_length=32)] = []
+    power_w: int | None = None
+    temperature_dc: int | None = None  # 0.1 °C
+
+
+class StateReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The present state of the cabinet (retained). ``guard`` False: the cutoff process does not answer."""
+
+    wall_ms: int
+    clock: Annotated[str, Meta(max_length=8)]
+    guard: bool
+    journal_ok: bool
+    cabinet_faults: Annotated[list[str], Meta(max_length=32)] = []
+    ports: Annotated[list[PortReport], Meta(max_length=99)] = []
+
+
+class Live(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the cabinet is connected (retained; ``online`` False is also the last will).
+
+    ``session`` names one connection. A will that arrives late carries the number of the connection that died, so it
+    cannot be taken for the death of a newer one.
+    """
+
+    session: int
+    online: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingCommand:
+    """A command as it arrived, not yet looked at. ``retained``: the broker had kept it for whoever comes."""
+
+    payload: bytes
+    retained: bool
+
+
+class UpstreamLostError(Exception):
+    """There is no connection to the backend (any more). Expected; the answer is to wait and try again."""
+
+
+class Link(Protocol):
+    """One connection. Every method raises UpstreamLostError when the connection is gone.
+
+    A send returns when the broker has taken the message, which is flow control and nothing more.
+    """
+
+    @property
+    def protocol(self) -> str:
+        """Return what is spoken: "mqtt5" or "mqtt3.1.1"."""
+
+    async def hello(self, message: Hello) -> None:
+        """Send the first message of a connection."""
+
+    async def facts(self, batch: FactBatch) -> None:
+        """Send a batch of facts."""
+
+    async def state(self, report: StateReport) -> None:
+        """Send the present state."""
+
+    async def result(self, result: CommandResult) -> None:
+        """Send what became of a command."""
+
+    def incoming(self) -> AsyncIterator[Ack | IncomingCommand]:
+        """Yield what the backend says, until the connection is lost."""
+
+
+class Upstream(Protocol):
+    """A way to reach a backend."""
+
+    @property
+    def url(self) -> str:
+        """Return where the backend is, for people."""
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Return how many incoming messages were dropped since start, by cause."""
+
+    def connect(self) -> AbstractAsyncContextManager[Link]:
+        """Return a connection, subscribed and announced. Entering raises UpstreamLostError when there is none."""

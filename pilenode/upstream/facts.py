@@ -1,0 +1,207 @@
+"""What a cabinet tells: the kinds of fact, the body of each kind, and the chain that ties them together.
+
+A fact is written once and never changed. Its body is canonical JSON (keys sorted, no spaces), because the chain hash
+covers those very bytes; whoever stores a fact keeps the bytes, not a re-encoded object.
+
+Units are in the names; every number is an integer, except in the plan, which is what the customer asked for.
+Registers are recorded as the meter told them. ``age_ms`` says how long before the row was written the thing happened,
+because the time of a row is the time of its commit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from pilenode.ipc.messages import Identifier, Plan, PortNumber, Words
+
+#: The link before the first fact of a log.
+GENESIS: Final = bytes(32)
+#: The largest integer that every JSON reader keeps exactly.
+MAX_INTEGER: Final = 2**53
+
+#: Longest code and longest detail in a body, characters.
+MAX_CODE: Final = 64
+MAX_WORDS: Final = 200
+
+Code = Annotated[str, Meta(max_length=MAX_CODE)]
+
+
+class FactKind(StrEnum):
+    """The kinds of fact. Stored and sent upstream, so a word is never reused for something else."""
+
+    BOOT = "boot"
+    SESSION_STARTED = "session_started"
+    CHECKPOINT = "checkpoint"
+    SESSION_ENDED = "session_ended"
+    START_REFUSED = "start_refused"
+    FAULT_LATCHED = "fault_latched"
+    FAULT_FOUND = "fault_found"
+    FAULT_CLEARED = "fault_cleared"
+    FAULT_RESET = "fault_reset"
+    COMMAND_RESULT = "command_result"
+
+
+class EnergyFlag(StrEnum):
+    """Why the energy of a session is not simply the difference of two good registers. Flagged, never corrected."""
+
+    NO_BASELINE = "no_baseline"  # no register at closing: energy 0
+    NO_READING = "no_reading"  # no register after closing at all: energy 0
+    LAST_READING = "last_reading"  # no register at the end: the last known reading was taken
+    REGISTER_BACKWARD = "register_backward"  # the register fell: the last known reading was taken, else 0
+
+
+class _Body(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all bodies. Unknown fields are ignored, so an older reader survives a newer cabinet."""
+
+
+class TariffTerms(_Body, frozen=True, kw_only=True):
+    """The prices a session was started under, in 0.001 yuan per kWh."""
+
+    version: Annotated[str, Meta(min_length=1, max_length=40)]
+    electricity_milli_yuan_per_kwh: Annotated[int, Meta(ge=0, le=100_000)]
+    service_milli_yuan_per_kwh: Annotated[int, Meta(ge=0, le=100_000)]
+
+
+class Boot(_Body, frozen=True, kw_only=True):
+    """The station process started."""
+
+    version: Annotated[str, Meta(max_length=40)]
+
+
+class SessionStarted(_Body, frozen=True, kw_only=True):
+    """A session exists. Durable before guard is asked to close the relay."""
+
+    order: Identifier
+    port: PortNumber
+    source: Annotated[str, Meta(max_length=16)]  # "cli", "upstream"
+    by: Words = ""
+    plan: Plan = Plan()
+    tariff: TariffTerms
+    guard_boot: Identifier  # the guard that was about to be asked
+
+
+class Checkpoint(_Body, frozen=True, kw_only=True):
+    """A running session's reading made durable. The first one says that the relay has closed."""
+
+    port: PortNumber
+    start_register_mwh: int | None
+    register_mwh: int | None
+    on_ms: int
+    power_w: int | None
+
+
+class SessionEnded(_Body, frozen=True, kw_only=True):
+    """The one end of a session, with everything the bill is made of."""
+
+    order: Identifier
+    port: PortNumber
+    reason: Code
+    detail: Words = ""
+    age_ms: int
+    start_register_mwh: int | None
+    end_register_mwh: int | None
+    energy_wh: int
+    energy_flag: EnergyFlag | None = None
+    duration_s: int
+    electricity_fen: int
+    service_fen: int
+    tariff_version: Annotated[str, Meta(min_length=1, max_length=40)]
+
+
+class StartRefused(_Body, frozen=True, kw_only=True):
+    """A start was refused before anything was promised."""
+
+    order: Identifier
+    port: PortNumber
+    source: Annotated[str, Meta(max_length=16)]
+    code: Code
+    detail: Words = ""
+
+
+class Fault(_Body, frozen=True, kw_only=True):
+    """A fault latched, stands without latching, or went away. ``event`` counts within one ``guard_boot``."""
+
+    guard_boot: Identifier
+    event: int
+    age_ms: int
+    port: PortNumber | None
+    code: Code
+    detail: Words = ""
+
+
+class FaultReset(_Body, frozen=True, kw_only=True):
+    """A person released a latch (of the cabinet when ``port`` is None)."""
+
+    port: PortNumber | None
+    by: Words
+
+
+class CommandResult(_Body, frozen=True, kw_only=True):
+    """What became of a command. ``code`` is "" when it was carried out, else a refusal of the catalogue.
+
+    ``id`` is None when the command was too malformed to tell its own.
+    """
+
+    id: Identifier | None
+    op: Annotated[str, Meta(max_length=16)] = ""
+    ok: bool
+    code: Code = ""
+    detail: Words = ""
+    port: PortNumber | None = None
+    session: Identifier | None = None
+
+
+Body = Boot | SessionStarted | Checkpoint | SessionEnded | StartRefused | Fault | FaultReset | CommandResult
+
+BODY_TYPES: Final[dict[FactKind, type[_Body]]] = {
+    FactKind.BOOT: Boot,
+    FactKind.SESSION_STARTED: SessionStarted,
+    FactKind.CHECKPOINT: Checkpoint,
+    FactKind.SESSION_ENDED: SessionEnded,
+    FactKind.START_REFUSED: StartRefused,
+    FactKind.FAULT_LATCHED: Fault,
+    FactKind.FAULT_FOUND: Fault,
+    FactKind.FAULT_CLEARED: Fault,
+    FactKind.FAULT_RESET: FaultReset,
+    FactKind.COMMAND_RESULT: CommandResult,
+}
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a log as it is stored and sent. ``hash`` is the hex SHA-256 link of this row."""
+
+    seq: Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
+    boot: Annotated[str, Meta(max_length=64)]
+    boottime_ms: Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
+    wall_ms: Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
+    clock: Annotated[str, Meta(max_length=8)]  # "none", "rtc", "ntp", "server"
+    kind: Annotated[str, Meta(max_length=32)]
+    session: Identifier | None = None
+    body: msgspec.Raw
+    hash: Annotated[str, Meta(min_length=64, max_length=64)]
+
+
+def canonical(body: Body) -> bytes:
+    """Return the canonical JSON of a body."""
+    return msgspec.json.encode(body, order="sorted")
+
+
+def link(previous: bytes, log_id: str, fact: Fact) -> bytes:
+    """Return the 32-byte hash of ``fact`` (its own ``hash`` field is not looked at) after ``previous``."""
+    row = (
+        log_id,
+        fact.seq,
+        fact.boot,
+        fact.boottime_ms,
+        fact.wall_ms,
+        fact.clock,
+        fact.kind,
+        fact.session,
+        bytes(fact.body).decode(),
+    )
+    return hashlib.sha256(previous + msgspec.json.encode(row)).digest()

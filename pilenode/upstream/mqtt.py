@@ -1,0 +1,288 @@
+"""MQTT as an upstream. The only importer of aiomqtt.
+
+What aiomqtt 2.5 does not do and this file does:
+- an attempt that ends without an answer to CONNECT leaves its socket open and waits its whole time-out even when the
+  broker has hung up: ``_Client`` notices and cleans up;
+- ``publish`` returns normally when the broker answers with an error, so nothing is ever concluded from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import aiomqtt
+import msgspec
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from pilenode import clock
+from pilenode.upstream.contract import (
+    MAX_ACK_BYTES,
+    Ack,
+    IncomingCommand,
+    Live,
+    UpstreamLostError,
+    down,
+    up,
+)
+from pilenode.upstream.dialect import PATIENCE_S, Dialect, Version
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from config.schema import Upstream as Settings
+    from pilenode.upstream.contract import FactBatch, Hello, StateReport, UpLeaf
+    from pilenode.upstream.facts import CommandResult
+
+#: Larger messages are dropped unread (a broker that speaks 5 is asked not to send them at all).
+MAX_MESSAGE_BYTES: Final = 64 * 1024
+_MAX_WAITING: Final = 64
+_KEEPALIVE_S: Final = 60
+_LEAVE_S: Final = 2.0
+_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
+_PROTOCOLS: Final = {Version.V5: aiomqtt.ProtocolVersion.V5, Version.V311: aiomqtt.ProtocolVersion.V311}
+#: CONNACK reasons that are about the version: unspecified (an answer in 3.1.1 is read as this), malformed packet,
+#: protocol error, unsupported protocol version (MQTT 5.0, 3.2.2.2).
+_VERSION_REASONS: Final = frozenset({0x80, 0x81, 0x82, 0x84})
+
+_silent = logging.getLogger("pilenode.upstream.mqtt")
+_silent.addHandler(logging.NullHandler())
+_silent.propagate = False
+
+
+class _RefusedError(Exception):
+    """The broker is there and did not accept the connection in this version."""
+
+
+class _Client(aiomqtt.Client):
+    """A client that tells a silent broker from an absent one, and leaves nothing open behind."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - aiomqtt's own signature
+        super().__init__(*args, **kwargs)
+        self.reached = False  # the transport stood; what failed after that is the protocol
+        self._answered = False  # the answer to CONNECT is not waited for any more
+
+    def _on_socket_open(self, client: Any, userdata: Any, sock: Any) -> None:  # noqa: ANN401 - aiomqtt's own signature
+        self.reached = True
+        super()._on_socket_open(client, userdata, sock)
+
+    def _on_disconnect(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - aiomqtt's own signature
+        super()._on_disconnect(*args, **kwargs)
+        # aiomqtt ignores a hang-up before CONNACK. May come from the thread that connects.
+        self._loop.call_soon_threadsafe(self._hung_up)
+
+    def _hung_up(self) -> None:
+        if not self._answered and not self._connected.done():
+            self._connected.set_exception(aiomqtt.MqttError("the broker hung up"))
+
+    async def enter(self) -> None:
+        """Connect. Raises MqttCodeError when the broker says no, MqttError when it says nothing or is not there."""
+        try:
+            await self.__aenter__()
+        finally:
+            self._answered = True
+
+    async def abandon(self) -> None:
+        """Close the socket of a connection that never came about or broke."""
+        self._client.disconnect()
+        await asyncio.sleep(0)  # paho has asked the loop to watch the socket; that must have happened before it closes
+        self._client.loop_write()
+        if self._disconnected.done():
+            self._disconnected.exception()  # seen; asyncio would complain about it later
+
+
+class MqttUpstream:
+    """A backend behind an MQTT broker. ``node`` is this cabinet's name in every topic."""
+
+    def __init__(self, settings: Settings, node: str) -> None:
+        self.dropped: Counter[str] = Counter()
+        self._settings = settings
+        self._node = node
+        self._dialect = Dialect()
+
+    @property
+    def url(self) -> str:
+        """Return where the broker is."""
+        return self._settings.url
+
+    @contextlib.asynccontextmanager
+    async def connect(self) -> AsyncIterator[MqttLink]:
+        """Connect, subscribe and announce. Raises UpstreamLostError."""
+        # Names one connection: the death of an older one, told late, must not be taken for the death of this one.
+        session = clock.wall_ms()
+        client, version = await self._open(session)
+        link = MqttLink(client, version, self._node, self.dropped)
+        try:
+            await link.announce(Live(session=session, online=True))
+            yield link
+        finally:
+            client.timeout = _LEAVE_S
+            with contextlib.suppress(UpstreamLostError):
+                await link.announce(Live(session=session, online=False))  # an orderly end speaks no will
+            await _leave(client)
+
+    async def _open(self, session: int) -> tuple[_Client, Version]:
+        refusals = []
+        for version, patience_s in self._dialect.plan(clock.monotonic_s()):
+            try:
+                client = await self._attempt(version, patience_s, session)
+            except _RefusedError as refusal:
+                self._dialect.refused(version, clock.monotonic_s())
+                refusals.append(f"{version.value}: {refusal}")
+                continue
+            self._dialect.worked(version, clock.monotonic_s())
+            client.timeout = PATIENCE_S
+            return client, version
+        raise UpstreamLostError("; ".join(refusals))
+
+    async def _attempt(self, version: Version, patience_s: float, session: int) -> _Client:
+        """Return a connected client. Raises _RefusedError when another version may work, else UpstreamLostError."""
+        client = await self._client(version, patience_s, session)
+        try:
+            await client.enter()
+        except aiomqtt.MqttCodeError as error:
+            await client.abandon()
+            if _reason(error) in _VERSION_REASONS:
+                raise _RefusedError(str(error)) from error
+            raise UpstreamLostError(str(error)) from error
+        except aiomqtt.MqttError as error:
+            await client.abandon()
+            if client.reached:
+                raise _RefusedError(str(error)) from error
+            raise UpstreamLostError(str(error)) from error
+        except BaseException:
+            await client.abandon()
+            raise
+        return client
+
+    async def _client(self, version: Version, patience_s: float, session: int) -> _Client:
+        settings = self._settings
+        parts = urlsplit(settings.url)
+        properties = None
+        if version is Version.V5:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's own
+            properties.MaximumPacketSize = 2 * MAX_MESSAGE_BYTES
+        try:
+            password, tls = await asyncio.to_thread(_secrets, settings, tls=parts.scheme == "mqtts")
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            raise UpstreamLostError(f"credentials: {error}") from error
+        gone = msgspec.json.encode(Live(session=session, online=False))
+        return _Client(
+            parts.hostname or "",
+            parts.port or _PORTS[parts.scheme],
+            identifier=f"pn-{self._node}",
+            protocol=_PROTOCOLS[version],
+            username=settings.username or None,
+            password=password,
+            tls_context=tls,
+            will=aiomqtt.Will(up(self._node, "live"), gone, qos=1, retain=True),
+            keepalive=_KEEPALIVE_S,
+            timeout=patience_s,
+            properties=properties,
+            max_queued_incoming_messages=_MAX_WAITING,
+            logger=_silent,
+        )
+
+
+class MqttLink:
+    """One connection to a broker."""
+
+    def __init__(self, client: _Client, version: Version, node: str, dropped: Counter[str]) -> None:
+        self._client = client
+        self._version = version
+        self._node = node
+        self._dropped = dropped
+        self._ack, self._cmd = down(node, "ack"), down(node, "cmd")
+
+    @property
+    def protocol(self) -> str:
+        """Return what is spoken."""
+        return self._version.value
+
+    async def announce(self, live: Live) -> None:
+        """Tell that the cabinet is there, after it can hear; or that it leaves."""
+        if live.online:
+            try:
+                await self._client.subscribe([(self._ack, 1), (self._cmd, 1)])
+            except aiomqtt.MqttError as error:
+                raise UpstreamLostError(str(error)) from error
+        await self._publish("live", live, retain=True)
+
+    async def hello(self, message: Hello) -> None:
+        """Send the first message of a connection."""
+        await self._publish("hello", message)
+
+    async def facts(self, batch: FactBatch) -> None:
+        """Send a batch of facts."""
+        await self._publish("ev", batch)
+
+    async def state(self, report: StateReport) -> None:
+        """Send the present state."""
+        await self._publish("st", report, retain=True)
+
+    async def result(self, result: CommandResult) -> None:
+        """Send what became of a command."""
+        await self._publish("res", result)
+
+    async def incoming(self) -> AsyncIterator[Ack | IncomingCommand]:
+        """Yield what the backend says, until the connection is lost."""
+        try:
+            async for message in self._client.messages:
+                heard = self._hear(message)
+                if heard is not None:
+                    yield heard
+        except aiomqtt.MqttError as error:
+            raise UpstreamLostError(str(error)) from error
+
+    def _hear(self, message: aiomqtt.Message) -> Ack | IncomingCommand | None:
+        topic, payload = message.topic.value, message.payload
+        if not isinstance(payload, bytes) or topic not in (self._ack, self._cmd):
+            self._dropped["foreign"] += 1
+        elif len(payload) > (MAX_ACK_BYTES if topic == self._ack else MAX_MESSAGE_BYTES):
+            self._dropped["oversized"] += 1
+        elif topic == self._cmd:
+            return IncomingCommand(payload, retained=message.retain)
+        else:
+            try:
+                return msgspec.json.decode(payload, type=Ack)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                self._dropped["malformed_ack"] += 1
+        return None
+
+    async def _publish(self, leaf: UpLeaf, message: msgspec.Struct, *, retain: bool = False) -> None:
+        try:
+            await self._client.publish(up(self._node, leaf), msgspec.json.encode(message), qos=1, retain=retain)
+        except aiomqtt.MqttError as error:
+            raise UpstreamLostError(str(error)) from error
+
+
+def _secrets(settings: Settings, *, tls: bool) -> tuple[str | None, ssl.SSLContext | None]:
+    """Return password and TLS context. Reads files: not for the event loop. Raises OSError and ValueError."""
+    password = None
+    if settings.password_file:
+        password = Path(settings.password_file).read_text(encoding="utf-8").strip()
+    if not tls:
+        return password, None
+    context = ssl.create_default_context(cafile=settings.ca_file or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.certificate_file:
+        context.load_cert_chain(settings.certificate_file, settings.key_file or None)
+    return password, context
+
+
+def _reason(error: aiomqtt.MqttCodeError) -> int:
+    """Return the reason of a refused CONNECT as MQTT 5 numbers it."""
+    return error.rc if isinstance(error.rc, int) else getattr(error.rc, "value", 0)
+
+
+async def _leave(client: _Client) -> None:
+    with contextlib.suppress(aiomqtt.MqttError):
+        await client.__aexit__(None, None, None)
+    await client.abandon()

@@ -1,0 +1,294 @@
+"""Promises of the commands: one effect, always an answer, off is always possible, on only when everything is right."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pilenode.ipc.messages import Grant, Plan, Release
+from pilenode.station.commands import Commands, judge, parse
+from pilenode.station.guard_link import GuardLink
+from pilenode.station.journal import Journal
+from pilenode.station.sessions import Sessions, Terms
+from pilenode.station.wallclock import ClockQuality, Stamp
+from pilenode.upstream.contract import MAX_COMMAND_BYTES, Command, IncomingCommand
+from pilenode.upstream.facts import CommandResult, FactKind, TariffTerms
+from safety.catalogue import CATALOGUE
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from tests.pilenode.conftest import FakeGuard, LimitedFiles
+
+NOW_MS = 1_800_000_000_000
+SYNCED = Stamp("b", 0, NOW_MS, ClockQuality.NTP)
+CLOCKLESS = Stamp("b", 0, 1000, ClockQuality.NONE)
+START = Command(id="c1", op="start", port=1, order="o1", iat=NOW_MS - 1000, exp=NOW_MS + 59_000)
+STOP = Command(id="c2", op="stop", port=1, session="s1", iat=NOW_MS - 1000, exp=NOW_MS + 59_000)
+TERMS = Terms(
+    lease_s=60.0,
+    checkpoint_s=60.0,
+    tariff=TariffTerms(version="t", electricity_milli_yuan_per_kwh=0, service_milli_yuan_per_kwh=0),
+)
+
+
+@pytest.mark.parametrize("late_ms", [-1, 0, 1])
+@pytest.mark.parametrize(
+    ("now", "refused_late"),
+    [
+        pytest.param(SYNCED, True, id="clock is right"),
+        pytest.param(replace(SYNCED, clock=ClockQuality.RTC), True, id="hardware clock"),
+        pytest.param(replace(SYNCED, clock=ClockQuality.NONE), False, id="nothing known of the time"),
+    ],
+)
+def test_start_expires_where_the_time_is_known(now: Stamp, refused_late: bool, late_ms: int) -> None:  # noqa: FBT001 - a table
+    """A start is refused one millisecond after its expiry; without a clock the age is bounded by the connection."""
+    command = msgspec.structs.replace(START, exp=now.wall_ms - late_ms)
+    expected = "expired" if refused_late and late_ms > 0 else None
+    assert judge(command, retained=False, now=now) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "retained", "expired", "code"),
+    [
+        ({}, False, False, None),
+        ({}, True, False, None),
+        ({}, False, True, None),
+        ({"session": None, "order": "o1"}, True, True, None),
+        ({"session": None}, False, False, None),
+        ({"session": None}, True, False, "retained_command"),
+        ({"session": None}, False, True, "expired"),
+    ],
+)
+def test_stop_that_names_its_session_is_always_honoured(
+    change: dict[str, str | None],
+    retained: bool,  # noqa: FBT001 - a table
+    expired: bool,  # noqa: FBT001 - a table
+    code: str | None,
+) -> None:
+    """A stop of one certain session is never too late; one of whatever runs there follows the rules of a start."""
+    command = msgspec.structs.replace(STOP, exp=NOW_MS - 1 if expired else NOW_MS + 1, **change)
+    assert judge(command, retained=retained, now=SYNCED) == code
+
+
+def test_start_in_a_retained_message_is_refused() -> None:
+    """Whatever else is right with it: who subscribes later must not switch on what was meant for then."""
+    assert judge(START, retained=True, now=SYNCED) == "retained_command"
+    assert judge(START, retained=True, now=CLOCKLESS) == "retained_command"
+
+
+ENCODED = msgspec.json.encode(START)
+
+
+@pytest.mark.parametrize(
+    ("payload", "code", "told_id"),
+    [
+        pytest.param(b"", "malformed", None, id="empty"),
+        pytest.param(b"\xff\xfe", "malformed", None, id="not UTF-8"),
+        pytest.param(b"[]", "malformed", None, id="no object"),
+        pytest.param(b"[" * 5000, "malformed", None, id="deep"),
+        pytest.param(b'{"id":"c9"}', "malformed", "c9", id="only an id"),
+        pytest.param(ENCODED.replace(b'"start"', b'"reboot"'), "malformed", "c1", id="unknown op"),
+        pytest.param(ENCODED.replace(b'"port":1', b'"port":0'), "malformed", "c1", id="port 0"),
+        pytest.param(ENCODED.replace(b'"port":1', b'"port":"1"'), "malformed", "c1", id="port as text"),
+        pytest.param(ENCODED.replace(b'"o1"', b"null"), "malformed", "c1", id="start without order"),
+        pytest.param(ENCODED.replace(b'"c1"', b'"' + b"x" * 65 + b'"'), "malformed", None, id="long id"),
+        pytest.param(
+            msgspec.json.encode(msgspec.structs.replace(START, iat=5, exp=4)), "malformed", "c1", id="exp before iat"
+        ),
+        pytest.param(ENCODED.replace(b'"energy_wh":null', b'"energy_wh":-5'), "malformed", "c1", id="negative plan"),
+        pytest.param(b" " * (MAX_COMMAND_BYTES + 1 - len(ENCODED)) + ENCODED, "oversized", None, id="one byte over"),
+    ],
+)
+def test_what_is_no_command_is_refused_with_its_code(payload: bytes, code: str, told_id: str | None) -> None:
+    """Malformed and oversized input gets a stable code, and its own id back where it has one."""
+    refusal = parse(payload)
+    assert isinstance(refusal, CommandResult)
+    assert (refusal.code, refusal.id, refusal.ok) == (code, told_id, False)
+    assert code in CATALOGUE
+
+
+def test_largest_command_is_read() -> None:
+    """A command of exactly the allowed size is a command."""
+    assert parse(b" " * (MAX_COMMAND_BYTES - len(ENCODED)) + ENCODED) == START
+
+
+def test_unknown_fields_are_ignored() -> None:
+    """A newer backend may say more than this version understands."""
+    assert parse(ENCODED[:-1] + b',"colour":{"deep":[1,2]}}') == START
+
+
+@given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
+def test_no_payload_raises(payload: bytes) -> None:
+    """Whatever arrives is a command or a refusal."""
+    assert isinstance(parse(payload), Command | CommandResult)
+
+
+def play(
+    directory: Path, guard: FakeGuard, story: Callable[[Commands, Journal], Awaitable[None]], now: Stamp = SYNCED
+) -> None:
+    """Run ``story`` with a station that has looked around and a guard that listens."""
+
+    async def main() -> None:
+        journal, link = Journal(directory / "j.db", reserve_bytes=0), GuardLink(str(guard.path))
+        sessions = Sessions(journal, link, TERMS)
+        async with guard:
+            await sessions.tick()
+            await story(Commands(journal, sessions, lambda: now), journal)
+            await link.close()
+        await journal.close()
+
+    asyncio.run(main())
+
+
+def incoming(command: Command, *, retained: bool = False) -> IncomingCommand:
+    """Return a command as it arrives."""
+    return IncomingCommand(msgspec.json.encode(command), retained)
+
+
+def test_start_and_stop_are_carried_out_and_answered(tmp_path: Path, guard: FakeGuard) -> None:
+    """A scan starts a session under its order and plan, a stop ends it with the reason that it came from afar."""
+
+    async def story(commands: Commands, _: Journal) -> None:
+        started = await commands.handle(incoming(msgspec.structs.replace(START, plan=Plan(energy_wh=300))))
+        assert started.ok
+        (grant,) = [request for request in guard.requests if isinstance(request, Grant)]
+        assert (grant.session, grant.port, grant.plan) == (started.session, 1, Plan(energy_wh=300))
+        stop = msgspec.structs.replace(STOP, session=started.session)
+        assert (await commands.handle(incoming(stop))).ok
+        (release,) = [request for request in guard.requests if isinstance(request, Release)]
+        assert (release.session, release.reason) == (started.session, "remote")
+
+    play(tmp_path, guard, story)
+
+
+@pytest.mark.parametrize("first", [START, msgspec.structs.replace(START, port=9)])
+def test_repeated_id_gets_the_stored_answer_and_has_no_second_effect(
+    tmp_path: Path, guard: FakeGuard, first: Command
+) -> None:
+    """The same id again, changed or late or retained, is answered as the first time and does nothing."""
+
+    async def story(commands: Commands, journal: Journal) -> None:
+        answer = await commands.handle(incoming(first))
+        other = msgspec.structs.replace(first, port=2, order="o2", exp=first.iat)
+        for again in (incoming(first), incoming(first, retained=True), incoming(other)):
+            assert await commands.handle(again) == answer
+        assert guard.count(Grant) == (1 if answer.ok else 0)
+        kinds = [fact.kind for fact in await journal.unacked(100)]
+        assert kinds.count(FactKind.COMMAND_RESULT) == 1
+
+    play(tmp_path, guard, story)
+
+
+def test_answer_survives_the_process(tmp_path: Path, guard: FakeGuard) -> None:
+    """A command repeated after a restart is still answered from the journal."""
+    answers: list[CommandResult] = []
+
+    async def story(commands: Commands, _: Journal) -> None:
+        answers.append(await commands.handle(incoming(START)))
+
+    play(tmp_path, guard, story)
+    play(tmp_path, guard, story)
+    assert answers[0] == answers[1]
+    assert guard.count(Grant) == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (incoming(START, retained=True), "retained_command"),
+        (incoming(msgspec.structs.replace(START, exp=START.iat)), "expired"),
+        (incoming(msgspec.structs.replace(START, port=9)), "unknown_port"),
+        (incoming(STOP), "wrong_session"),
+        (IncomingCommand(b"{}", retained=False), "malformed"),
+        (IncomingCommand(b"x" * 9000, retained=False), "oversized"),
+    ],
+)
+def test_refusals_are_counted_and_touch_nothing(
+    tmp_path: Path, guard: FakeGuard, message: IncomingCommand, code: str
+) -> None:
+    """A refused command is counted under its code and moves nothing at guard."""
+
+    async def story(commands: Commands, _: Journal) -> None:
+        result = await commands.handle(message)
+        assert (result.ok, result.code) == (False, code)
+        assert commands.refused == {code: 1}
+        assert guard.count(Grant) + guard.count(Release) == 0
+
+    play(tmp_path, guard, story)
+
+
+def test_clockless_cabinet_still_starts(tmp_path: Path, guard: FakeGuard) -> None:
+    """A cabinet that does not know the time takes what arrives on its connection, and still nothing retained."""
+
+    async def story(commands: Commands, _: Journal) -> None:
+        assert (await commands.handle(incoming(START))).ok
+        other = msgspec.structs.replace(START, id="c3", port=2, order="o2")
+        assert (await commands.handle(incoming(other, retained=True))).code == "retained_command"
+
+    play(tmp_path, guard, story, CLOCKLESS)
+
+
+def test_full_disk_refuses_starts_and_obeys_stops(
+    tmp_path: Path, guard: FakeGuard, limited_files: LimitedFiles
+) -> None:
+    """When nothing can be kept, nothing is switched on from afar, and everything can be switched off."""
+
+    async def story(commands: Commands, _: Journal) -> None:
+        started = await commands.handle(incoming(START))
+        limited_files.fill()
+        other = msgspec.structs.replace(START, id="c3", port=2, order="o2")
+        assert (await commands.handle(incoming(other))).code == "journal_failed"
+        stop = msgspec.structs.replace(STOP, session=started.session)
+        assert (await commands.handle(incoming(stop))).ok
+        assert guard.count(Release) == 1
+        limited_files.free()
+
+    play(tmp_path, guard, story)
+
+
+@settings(max_examples=25, deadline=None)  # each one opens a journal and a socket
+@given(
+    heard=st.lists(
+        st.tuples(
+            st.sampled_from(["start", "stop"]),
+            st.sampled_from(["c1", "c2", "c3"]),
+            st.sampled_from(["o1", "o2"]),
+            st.booleans(),
+            st.booleans(),
+        ),
+        max_size=12,
+    )
+)
+def test_no_sequence_of_commands_starts_what_must_not_start(
+    tmp_path_factory: pytest.TempPathFactory,
+    new_guard: type[FakeGuard],
+    heard: list[tuple[str, str, str, bool, bool]],
+) -> None:
+    """Whatever is repeated, late or retained: an order is granted at most once, and only by a command in time."""
+    directory = tmp_path_factory.mktemp("commands")
+    guard = new_guard(directory / "guard.sock")
+
+    async def story(commands: Commands, _: Journal) -> None:
+        answers: dict[str, CommandResult] = {}
+        for op, name, order, retained, late in heard:
+            exp = NOW_MS - 1 if late else NOW_MS + 1
+            command = Command(id=name, op="start" if op == "start" else "stop", port=1, order=order, iat=0, exp=exp)
+            before = guard.count(Grant)
+            result = await commands.handle(incoming(command, retained=retained))
+            assert answers.setdefault(name, result) == result
+            if guard.count(Grant) > before:
+                assert not retained
+                assert not late
+                assert op == "start"
+        granted = [request.session for request in guard.requests if isinstance(request, Grant)]
+        assert len(granted) == len(set(granted)) <= 2
+
+    play(directory, guard, story)

@@ -1,0 +1,324 @@
+"""Promises of the sync: nothing is done before it is confirmed, nothing is lost with a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pilenode.station.commands import Commands
+from pilenode.station.entries import NewFact
+from pilenode.station.guard_link import GuardLink
+from pilenode.station.journal import Journal
+from pilenode.station.report import report
+from pilenode.station.sessions import Sessions, Terms
+from pilenode.station.sync import Sync, Timing
+from pilenode.station.wallclock import stamp
+from pilenode.upstream.contract import Ack, Command, IncomingCommand, UpstreamLostError
+from pilenode.upstream.facts import Boot, FactKind, TariffTerms
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from pilenode.upstream.contract import FactBatch, Hello, StateReport
+    from pilenode.upstream.facts import CommandResult
+    from tests.pilenode.conftest import FakeGuard
+
+TERMS = Terms(
+    lease_s=60.0,
+    checkpoint_s=60.0,
+    tariff=TariffTerms(version="t", electricity_milli_yuan_per_kwh=0, service_milli_yuan_per_kwh=0),
+)
+
+
+class LoopLink:
+    """A connection without a wire: what is sent is kept, what shall be heard is put in ``heard``."""
+
+    protocol = "loop"
+
+    def __init__(self) -> None:
+        self.hellos: list[Hello] = []
+        self.batches: list[FactBatch] = []
+        self.states: list[StateReport] = []
+        self.results: list[CommandResult] = []
+        self.heard: asyncio.Queue[Ack | IncomingCommand | None] = asyncio.Queue()
+        self.lost = False
+
+    def _check(self) -> None:
+        if self.lost:
+            raise UpstreamLostError("cut")
+
+    async def hello(self, message: Hello) -> None:
+        """Keep it."""
+        self._check()
+        self.hellos.append(message)
+
+    async def facts(self, batch: FactBatch) -> None:
+        """Keep it."""
+        self._check()
+        self.batches.append(batch)
+
+    async def state(self, report: StateReport) -> None:
+        """Keep it."""
+        self._check()
+        self.states.append(report)
+
+    async def result(self, result: CommandResult) -> None:
+        """Keep it."""
+        self._check()
+        self.results.append(result)
+
+    async def incoming(self) -> AsyncIterator[Ack | IncomingCommand]:
+        """Yield what is put in; None cuts the connection."""
+        while (message := await self.heard.get()) is not None:
+            yield message
+        raise UpstreamLostError("cut")
+
+    def seqs(self) -> list[int]:
+        """Return every fact that was sent, in order."""
+        return [fact.seq for batch in self.batches for fact in batch.facts]
+
+
+class LoopUpstream:
+    """Makes one link after the other. While ``down`` nothing can be reached."""
+
+    url = "loop://"
+
+    def __init__(self) -> None:
+        self.dropped: dict[str, int] = {}
+        self.links: list[LoopLink] = []
+        self.down = False
+        self.attempts = 0
+
+    @contextlib.asynccontextmanager
+    async def connect(self) -> AsyncIterator[LoopLink]:
+        """Connect."""
+        self.attempts += 1
+        if self.down:
+            raise UpstreamLostError("down")
+        self.links.append(LoopLink())
+        yield self.links[-1]
+
+
+class Bench:
+    """A station's upstream side over a loop."""
+
+    def __init__(self, directory: Path, guard: FakeGuard, ack_timeout_s: float) -> None:
+        self.journal = Journal(directory / "j.db", reserve_bytes=0)
+        self.guard_link = GuardLink(str(guard.path))
+        self.sessions = Sessions(self.journal, self.guard_link, TERMS)
+        self.upstream = LoopUpstream()
+        self.sync = Sync(
+            self.journal,
+            self.upstream,
+            Commands(self.journal, self.sessions),
+            lambda: report(self.sessions.snapshot, stamp(), journal_ok=True),
+            Timing(retry_base_s=0.01, retry_cap_s=0.02, ack_timeout_s=ack_timeout_s),
+        )
+
+    @property
+    def link(self) -> LoopLink:
+        """Return the newest connection."""
+        return self.upstream.links[-1]
+
+    async def write(self, count: int) -> None:
+        """Add facts."""
+        await self.journal.append([NewFact(FactKind.BOOT, Boot(version="1"))] * count)
+
+    async def acknowledge(self, upto: int, log_id: str | None = None) -> None:
+        """Let the backend confirm."""
+        await self.link.heard.put(Ack(log_id=log_id or self.journal.status().log_id, upto=upto))
+
+    @staticmethod
+    async def until(condition: Callable[[], object]) -> None:
+        """Wait until something is true."""
+        async with asyncio.timeout(5):
+            while not condition():  # noqa: ASYNC110 - many different conditions, no event for them
+                await asyncio.sleep(0.005)
+
+
+def play(
+    directory: Path, guard: FakeGuard, story: Callable[[Bench], Awaitable[None]], ack_timeout_s: float = 30.0
+) -> None:
+    """Run ``story`` while the sync runs."""
+
+    async def main() -> None:
+        async with guard:
+            bench = Bench(directory, guard, ack_timeout_s)
+            await bench.sessions.tick()  # writes the first fact, the boot
+            running = asyncio.create_task(bench.sync.run())
+            try:
+                await bench.until(lambda: bench.upstream.links)
+                await story(bench)
+                assert not running.done()
+            finally:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+                await bench.guard_link.close()
+                await bench.journal.close()
+
+    asyncio.run(main())
+
+
+def test_sent_is_not_done(tmp_path: Path, guard: FakeGuard) -> None:
+    """Facts that the broker took stay in the outbox until the backend has confirmed them."""
+
+    async def story(bench: Bench) -> None:
+        await bench.write(9)
+        await bench.until(lambda: len(bench.link.seqs()) == 10)
+        assert bench.link.seqs() == list(range(1, 11))
+        assert bench.journal.status().acked_seq == 0
+        await bench.acknowledge(4)
+        await bench.until(lambda: bench.journal.status().acked_seq == 4)
+        assert bench.link.seqs() == list(range(1, 11))
+
+    play(tmp_path, guard, story)
+
+
+def test_hello_says_where_the_log_stands(tmp_path: Path, guard: FakeGuard) -> None:
+    """Every connection begins with the log, its first unconfirmed fact and its last."""
+
+    async def story(bench: Bench) -> None:
+        await bench.write(4)
+        await bench.acknowledge(3)
+        await bench.until(lambda: bench.journal.status().acked_seq == 3)
+        await bench.link.heard.put(None)
+        await bench.until(lambda: len(bench.upstream.links) == 2 and bench.link.hellos)
+        hello = bench.link.hellos[0]
+        assert (hello.log_id, hello.first_unacked, hello.last) == (bench.journal.status().log_id, 4, 5)
+
+    play(tmp_path, guard, story)
+
+
+def test_new_connection_sends_again_what_is_not_confirmed(tmp_path: Path, guard: FakeGuard) -> None:
+    """What a lost connection carried without confirmation is sent over the next, from the first such fact, in order."""
+
+    async def story(bench: Bench) -> None:
+        await bench.write(9)
+        await bench.until(lambda: len(bench.link.seqs()) == 10)
+        await bench.acknowledge(6)
+        await bench.until(lambda: bench.journal.status().acked_seq == 6)
+        bench.link.lost = True
+        await bench.link.heard.put(None)
+        await bench.until(lambda: len(bench.upstream.links) == 2 and len(bench.link.seqs()) == 4)
+        assert bench.link.seqs() == [7, 8, 9, 10]
+
+    play(tmp_path, guard, story)
+
+
+def test_silence_of_the_backend_means_again(tmp_path: Path, guard: FakeGuard) -> None:
+    """Without confirmation in time the same facts are sent again over the same connection, as often as it takes."""
+
+    async def story(bench: Bench) -> None:
+        await bench.write(2)
+        await bench.until(lambda: len(bench.link.seqs()) >= 9)
+        assert bench.link.seqs()[:9] == [1, 2, 3] * 3
+        await bench.acknowledge(3)
+        await bench.until(lambda: bench.journal.status().acked_seq == 3)
+        assert len(bench.upstream.links) == 1
+
+    play(tmp_path, guard, story, ack_timeout_s=0.05)
+
+
+def test_window_holds_back_until_confirmed(tmp_path: Path, guard: FakeGuard) -> None:
+    """However large the backlog, only a window of it is on its way; confirmations let the rest follow in order."""
+
+    async def story(bench: Bench) -> None:
+        await bench.write(499)
+        await bench.until(lambda: len(bench.link.seqs()) == 200)
+        await asyncio.sleep(0.05)
+        assert bench.link.seqs() == list(range(1, 201))
+        for upto in range(50, 501, 50):
+            await bench.acknowledge(upto)
+        await bench.until(lambda: bench.journal.status().acked_seq == 500)
+        sent = bench.link.seqs()
+        assert sorted(set(sent)) == list(range(1, len(set(sent)) + 1))
+
+    play(tmp_path, guard, story)
+
+
+def test_strange_confirmations_change_nothing(tmp_path: Path, guard: FakeGuard) -> None:
+    """Another log, facts never written, old and repeated confirmations: counted or ignored, never believed."""
+
+    async def story(bench: Bench) -> None:
+        await bench.write(9)
+        await bench.until(lambda: len(bench.link.seqs()) == 10)
+        await bench.acknowledge(5, "f" * 16)
+        await bench.acknowledge(11)
+        await bench.until(lambda: bench.sync.dropped["foreign_ack"] == 2)
+        assert bench.journal.status().acked_seq == 0
+        for upto in (7, 3, 7, 0, 8, 1):
+            await bench.acknowledge(upto)
+        await bench.until(lambda: bench.journal.status().acked_seq == 8)
+        assert bench.sync.dropped["foreign_ack"] == 2
+
+    play(tmp_path, guard, story)
+
+
+def test_unreachable_backend_is_tried_for_ever(tmp_path: Path, guard: FakeGuard) -> None:
+    """A backend that is away is tried again and again; facts wait, and flow when it is back."""
+
+    async def story(bench: Bench) -> None:
+        bench.upstream.down = True
+        await bench.link.heard.put(None)
+        await bench.until(lambda: bench.upstream.attempts > 10)
+        assert bench.sync.protocol is None
+        await bench.write(3)
+        bench.upstream.down = False
+        await bench.until(lambda: len(bench.upstream.links) == 2 and len(bench.link.seqs()) == 4)
+        assert bench.sync.protocol == "loop"
+
+    play(tmp_path, guard, story)
+
+
+def command(name: str, port: int = 1) -> IncomingCommand:
+    """Return a start as it arrives."""
+    start = Command(id=name, op="start", port=port, order=f"order-{name}", iat=0, exp=2**50)
+    return IncomingCommand(msgspec.json.encode(start), retained=False)
+
+
+def test_command_is_answered_over_the_connection_that_is_there(tmp_path: Path, guard: FakeGuard) -> None:
+    """A command that has begun is carried through when its connection breaks; its result goes over the next one."""
+
+    async def story(bench: Bench) -> None:
+        await bench.link.heard.put(command("c1"))
+        await bench.until(lambda: bench.link.results)
+        assert bench.link.results[0].ok
+        bench.link.lost = True
+        await bench.link.heard.put(command("c2", port=2))
+        await bench.link.heard.put(None)
+        await bench.until(lambda: len(bench.upstream.links) == 2 and bench.link.results)
+        assert [(result.id, result.ok) for result in bench.link.results] == [("c2", True)]
+
+    play(tmp_path, guard, story)
+
+
+def test_flood_of_commands_is_bounded(tmp_path: Path, guard: FakeGuard) -> None:
+    """More commands than can wait are dropped and counted; the rest is answered and the facts go on."""
+
+    async def story(bench: Bench) -> None:
+        for number in range(200):
+            bench.link.heard.put_nowait(command(f"f{number}"))
+        await bench.until(lambda: len(bench.link.results) + bench.sync.dropped["command_flood"] == 200)
+        assert bench.sync.dropped["command_flood"] > 100
+        assert sum(result.ok for result in bench.link.results) == 1
+
+    play(tmp_path, guard, story)
+
+
+def test_state_is_told_at_once_and_then_when_it_changes(tmp_path: Path, guard: FakeGuard) -> None:
+    """A connection begins with the state; a change is told within seconds, sameness is not repeated."""
+
+    async def story(bench: Bench) -> None:
+        await bench.until(lambda: bench.link.states)
+        await asyncio.sleep(1.1)
+        assert len(bench.link.states) == 1
+        guard.set(2, state="tripped", reason="over_current")
+        await bench.sessions.tick()
+        await bench.until(lambda: len(bench.link.states) == 2)
+        assert bench.link.states[1].ports[1].reason == "over_current"
+
+    play(tmp_path, guard, story)
