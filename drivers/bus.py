@@ -8,6 +8,9 @@ takes it. Hence the discipline of this file:
 - after any failed read the line is drained until it has been quiet for a quiet time, and the unit is *suspect*: its
   next good-looking reply is thrown away, the line drained again and the question repeated.
 
+What remains: a reply of the right unit, function and length that comes more than two quiet times after its time-out
+cannot be told from a good one by anybody. ``turnaround_s`` must be honest.
+
 Times are seconds on CLOCK_MONOTONIC. Nothing here raises for trouble on the wire or a missing adapter.
 
 pyserial opens and configures the tty; pymodbus encodes the request PDU and computes the CRC, and nothing else: its
@@ -43,7 +46,7 @@ FIXED_SILENCE_S: Final = 0.001_75
 #: How late bytes may reach this process: the latency timer of a USB adapter (16 ms) and a busy machine (26 ms measured
 #: under full load without real-time priority). Also the pause that ends a frame early.
 LATENESS_S: Final = 0.04
-#: Quiet time after a failed read: 0.2 s ended every chain of late replies in the measurement behind this file.
+#: Quiet time after a failed read, seconds: measured to end every chain of late replies (meters of 50 ms turnaround).
 MIN_QUIET_S: Final = 0.2
 #: Pause between two attempts to open the device, seconds.
 REOPEN_S: Final = 1.0

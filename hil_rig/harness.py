@@ -72,7 +72,7 @@ class Setup:
         buses = (RigBus(baud=self.baud, turnaround_s=self.turnaround_s),)
         return RigCabinet(ports, buses, contactor_pin=CONTACTOR_PIN, heartbeat_pin=HEARTBEAT_PIN)
 
-    def toml(self, directory: Path, storage: Path, device: str, onewire: Path) -> str:
+    def toml(self, directory: Path, storage: Path, device: Path, onewire: Path) -> str:
         """Return the configuration file of this cabinet; what must be durable is kept below ``storage``."""
         parts = [
             f'profile = "{self.profile}"',
@@ -162,6 +162,9 @@ class Harness:
         self.storage = storage or directory
         directory.mkdir(parents=True, exist_ok=True)
         self.rig = Rig(self.setup.cabinet(), directory)
+        # A name of our own that goes with the rig: a guard left behind by a crashed test must not reopen a recycled pty.
+        self.device = directory / "rs485"
+        self.device.symlink_to(self.rig.device())
         self.config_file = directory / "cabinet.toml"
         self.write_config()
         for pin in (SMOKE_PIN, ESTOP_PIN):
@@ -172,7 +175,7 @@ class Harness:
 
     def write_config(self) -> None:
         """Write the configuration file."""
-        text = self.setup.toml(self.directory, self.storage, self.rig.device(), self.rig.onewire_root)
+        text = self.setup.toml(self.directory, self.storage, self.device, self.rig.onewire_root)
         self.config_file.write_text(text, encoding="utf-8")
 
     def __enter__(self) -> Self:
@@ -183,6 +186,7 @@ class Harness:
         for name in ("station", "guard"):
             with suppress(HarnessError):
                 self.end(name)
+        self.device.unlink(missing_ok=True)
         self._stack.close()
 
     # -- processes ------------------------------------------------------------------------------------------

@@ -188,15 +188,13 @@ def test_malformed_requests_are_dropped_counted_and_hurt_nobody(cabinet: Harness
 def test_a_missing_serial_device_is_told_and_waited_for(tmp_path: Path) -> None:
     """Guard runs without its adapter, says so, and reads as soon as it is there."""
     with Harness(tmp_path / "cabinet") as harness:
-        link = tmp_path / "ttyRS485"
-        text = harness.config_file.read_text(encoding="utf-8")
-        harness.config_file.write_text(text.replace(harness.rig.device(), str(link)), encoding="utf-8")
+        harness.device.unlink()
         harness.start("guard")
         client = harness.guard()
         wait("bus lost is told", lambda: port_of(client, 1).meter_error == "bus_lost")
         wait("meter lost stands", lambda: port_of(client, 1).findings == ["meter_lost"])
         refused = client.ask(messages.Grant(port=1, session="s", ttl_s=9.0))
         assert isinstance(refused, messages.Refused)
-        link.symlink_to(harness.rig.device())
+        harness.device.symlink_to(harness.rig.device())
         wait("meters read", lambda: all(port.reading_age_s is not None for port in client.snapshot().ports))
         switch_on(client, 1, "s")

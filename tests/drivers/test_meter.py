@@ -1,0 +1,182 @@
+"""Meters: blocks over a real line joined into readings."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+
+from drivers.meter import Meter
+from drivers.registers import Block, Field, RegisterMap
+from safety.reading import MeterReading, Missing, MissingReason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from drivers.bus import SerialLine
+    from tests.drivers.conftest import Sending, Slave
+
+POWER = Block(
+    "power",
+    0,
+    6,
+    fast=True,
+    fields=(Field("voltage_v", 0, "f32"), Field("current_a", 2, "f32"), Field("power_w", 4, "f32")),
+)
+FACTOR = Block("factor", 0x1E, 2, fast=True, fields=(Field("power_factor", 0x1E, "f32"),))
+ENERGY = Block("energy", 0x48, 2, fast=False, fields=(Field("energy_wh", 0x48, "f32", 1000.0),))
+#: The slow block stands first on purpose: the order of a profile is not the order of the reads.
+TABLE = RegisterMap("sample", 4, 2, (ENERGY, POWER, FACTOR), signed_power=True)
+
+GOOD_POWER = (230.0, 1.5, 345.0)
+
+
+class Clock:
+    """Seconds that advance by one with every look."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        """Return the time, later than before."""
+        self.now_s += 1.0
+        return self.now_s
+
+
+def sending(slave: Slave, *values: float) -> Callable[[bytes], Sending]:
+    """Reply with these floats to the next request."""
+    data = struct.pack(f">{len(values)}f", *values)
+    return lambda good: [(0.0, slave.sealed(good[:2] + bytes([len(data)]) + data))]
+
+
+def silent(_: bytes) -> Sending:
+    """Do not reply to the next request."""
+    return []
+
+
+@pytest.fixture
+def meter(line: SerialLine) -> Meter:
+    """Return the sample meter as unit 5."""
+    return Meter(line, 5, TABLE)
+
+
+def starts(slave: Slave) -> list[int]:
+    """Return the first register of every request so far."""
+    return [struct.unpack_from(">H", request, 2)[0] for _, request in slave.heard]
+
+
+def test_the_first_poll_brings_energy_and_later_ones_only_when_asked(slave: Slave, meter: Meter) -> None:
+    """Energy is read at once and then in its own slots; between them it keeps its value and its own time."""
+    clock = Clock()
+    slave.script.extend([sending(slave, *GOOD_POWER), sending(slave, 0.75), sending(slave, 1.25)])
+    assert meter.poll(clock, slow=False) == MeterReading(101.0, 230.0, 1.5, 345.0, 0.75, 1250.0, 103.0)
+    slave.script.extend([sending(slave, 231.0, 2.0, 462.0), sending(slave, 1.0)])
+    assert meter.poll(clock, slow=False) == MeterReading(104.0, 231.0, 2.0, 462.0, 1.0, 1250.0, 103.0)
+    slave.script.extend([sending(slave, *GOOD_POWER), sending(slave, 1.0), sending(slave, 1.5)])
+    assert meter.poll(clock, slow=True) == MeterReading(106.0, 230.0, 1.5, 345.0, 1.0, 1500.0, 108.0)
+    assert starts(slave) == [0, 0x1E, 0x48, 0, 0x1E, 0, 0x1E, 0x48]
+
+
+def test_a_failed_fast_block_ends_the_poll(slave: Slave, meter: Meter) -> None:
+    """Without power there is no reading, and a meter that is silent is not asked for more."""
+    slave.script.append(silent)
+    assert meter.poll(Clock(), slow=True) == Missing(MissingReason.TIMEOUT, 101.0)
+    assert starts(slave) == [0]
+
+
+def test_missing_since_the_first_failure(slave: Slave, meter: Meter) -> None:
+    """A run of failures has one beginning, whatever their reasons; a good reading ends it."""
+    clock = Clock()
+    slave.script.extend([silent, lambda good: [(0.0, slave.sealed(bytes([good[0], good[1] | 0x80, 2])))]])
+    assert meter.poll(clock, slow=False) == Missing(MissingReason.TIMEOUT, 101.0)
+    assert meter.poll(clock, slow=False) == Missing(MissingReason.EXCEPTION_REPLY, 101.0)
+    power = sending(slave, *GOOD_POWER)
+    slave.script.extend([power, power, sending(slave, 1.0), sending(slave, 1.25)])  # the first one is suspect
+    assert isinstance(meter.poll(clock, slow=False), MeterReading)
+    slave.script.append(silent)
+    later = meter.poll(clock, slow=False)
+    assert isinstance(later, Missing)
+    assert later.since_s == clock.now_s
+
+
+def test_a_failed_slow_block_takes_nothing_away(slave: Slave, meter: Meter) -> None:
+    """Power goes on while the energy register is silent; the age of the energy tells, and it is asked for again."""
+    clock = Clock()
+    slave.script.extend([sending(slave, *GOOD_POWER), sending(slave, 1.0), silent])
+    assert meter.poll(clock, slow=False) == MeterReading(101.0, 230.0, 1.5, 345.0, 1.0)
+    power = sending(slave, *GOOD_POWER)
+    slave.script.extend([power, power, sending(slave, 1.0), sending(slave, 1.25)])
+    reading = meter.poll(clock, slow=False)
+    assert isinstance(reading, MeterReading)
+    assert (reading.energy_wh, reading.energy_taken_s) == (1250.0, clock.now_s)
+    slave.script.extend([power, sending(slave, 1.0), silent])
+    reading = meter.poll(clock, slow=True)
+    assert isinstance(reading, MeterReading)
+    assert (reading.energy_wh, reading.energy_taken_s) == (1250.0, clock.now_s - 2)
+
+
+@pytest.mark.parametrize(
+    ("power", "factor", "energy_kwh"),
+    [
+        ((float("nan"), 1.5, 345.0), 1.0, 1.0),
+        ((230.0, float("inf"), 345.0), 1.0, 1.0),
+        ((230.0, 1.5, float("-inf")), 1.0, 1.0),
+        ((300.1, 1.5, 345.0), 1.0, 1.0),
+        ((230.0, -0.1, 345.0), 1.0, 1.0),
+        ((230.0, 1.5, 30_001.0), 1.0, 1.0),
+        (GOOD_POWER, 1.06, 1.0),
+        (GOOD_POWER, 1.0, float("nan")),
+        (GOOD_POWER, 1.0, -0.001),
+    ],
+)
+def test_what_is_no_plausible_number_is_out_of_range(
+    slave: Slave, meter: Meter, power: tuple[float, ...], factor: float, energy_kwh: float
+) -> None:
+    """One implausible value makes the whole sample missing; none becomes zero, and its energy is not kept."""
+    slave.script.extend([sending(slave, *power), sending(slave, factor), sending(slave, energy_kwh)])
+    outcome = meter.poll(Clock(), slow=False)
+    assert isinstance(outcome, Missing)
+    assert outcome.reason is MissingReason.OUT_OF_RANGE
+    slave.script.extend([sending(slave, *GOOD_POWER), sending(slave, 1.0), sending(slave, 2.0)])
+    reading = meter.poll(Clock(), slow=False)
+    assert isinstance(reading, MeterReading)
+    assert reading.energy_wh == 2000.0
+
+
+@pytest.mark.parametrize(("signed", "outcome"), [(True, 345.0), (False, MissingReason.OUT_OF_RANGE)])
+def test_a_reversed_clamp(slave: Slave, line: SerialLine, *, signed: bool, outcome: float | MissingReason) -> None:
+    """The size of a negative power counts where the profile says that it may be negative, else it is a fault."""
+    table = RegisterMap("sample", 4, 2, (POWER, FACTOR, ENERGY), signed_power=signed)
+    slave.script.extend([sending(slave, 230.0, 1.5, -345.0), sending(slave, -1.0), sending(slave, 1.0)])
+    reading = Meter(line, 5, table).poll(Clock(), slow=False)
+    assert (reading.power_w if isinstance(reading, MeterReading) else reading.reason) == outcome
+
+
+def test_everything_in_one_block_is_one_transaction(slave: Slave, line: SerialLine) -> None:
+    """A meter whose energy stands beside its power is read once, and both have the same time."""
+    fields = (*POWER.fields, Field("energy_wh", 6, "f32"))
+    table = RegisterMap("single", 4, 2, (Block("all", 0, 8, fast=True, fields=fields),))
+    slave.script.append(sending(slave, 230.0, 1.5, 345.0, 7.0))
+    reading = Meter(line, 5, table).poll(Clock(), slow=True)
+    assert reading == MeterReading(101.0, 230.0, 1.5, 345.0, None, 7.0, 101.0)
+    assert starts(slave) == [0]
+
+
+def test_the_budget_counts_every_block(line: SerialLine, meter: Meter) -> None:
+    """The cost of a poll is that of its blocks, the cost of a failure that of the worst one."""
+    fast_s = line.transaction_s(6) + line.transaction_s(2)
+    assert meter.cost_s(slow=False) == pytest.approx(fast_s)
+    assert meter.cost_s(slow=True) == pytest.approx(fast_s + line.transaction_s(2))
+    assert meter.failure_s() == pytest.approx(line.failure_s(6))
+
+
+def test_four_bytes_per_register_reach_the_line(slave: Slave, line: SerialLine) -> None:
+    """The width of the profile is what the line expects of the reply."""
+    slave.width = 4
+    names = ("voltage_v", "current_a", "power_w", "energy_wh")
+    fields = tuple(Field(name, 0x48 + n, "u32", 0.001) for n, name in enumerate(names))
+    table = RegisterMap("wide", 3, 4, (Block("all", 0x48, 4, fast=True, fields=fields),))
+    reading = Meter(line, 1, table).poll(Clock(), slow=False)
+    assert isinstance(reading, MeterReading)
+    assert (reading.voltage_v, reading.energy_wh) == pytest.approx((0.328, 0.331))
