@@ -15,18 +15,19 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
+
+from hil_rig.child import environment, python
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Kind = Literal["mosquitto", "amqtt"]
 
-_ROOT = Path(__file__).resolve().parents[1]
 _START_S = 15.0
 _STOP_S = 5.0
 
@@ -55,7 +56,8 @@ class Broker:
     def __init__(self, port: int = 0, kind: Kind | None = None) -> None:
         self.port = port or free_port()
         self.kind: Kind = kind or ("mosquitto" if find_mosquitto() else "amqtt")
-        self._directory = tempfile.TemporaryDirectory(prefix="pilenode-broker-")
+        self._directory = Path(tempfile.mkdtemp(prefix="pilenode-broker-"))
+        weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -69,14 +71,13 @@ class Broker:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        self._directory.cleanup()
 
     def start(self) -> None:
         """Start it and wait until it accepts connections. Raises BrokerError."""
-        log = Path(self._directory.name) / "broker.log"
+        log = self._directory / "broker.log"
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                self._command(), cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                self._command(), env=environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
         end = time.monotonic() + _START_S
         while not self._accepts():
@@ -105,11 +106,11 @@ class Broker:
 
     def _command(self) -> Sequence[str]:
         if self.kind == "amqtt":
-            return [sys.executable, "-m", "hil_rig.broker", "--port", str(self.port)]
+            return python("-m", "hil_rig.broker", "--port", str(self.port))
         program = find_mosquitto()
         if program is None:
             raise BrokerError("mosquitto is not installed")
-        config = Path(self._directory.name) / "mosquitto.conf"
+        config = self._directory / "mosquitto.conf"
         lines = [
             f"listener {self.port} 127.0.0.1",
             "allow_anonymous true",

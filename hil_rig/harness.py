@@ -162,7 +162,7 @@ class Harness:
         self.storage = storage or directory
         directory.mkdir(parents=True, exist_ok=True)
         self.rig = Rig(self.setup.cabinet(), directory)
-        # A name of our own that goes with the rig: a guard left behind by a crashed test must not reopen a recycled pty.
+        # A name that goes with the rig: a guard left behind by a crashed test must not open a recycled pty.
         self.device = directory / "rs485"
         self.device.symlink_to(self.rig.device())
         self.config_file = directory / "cabinet.toml"

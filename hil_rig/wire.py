@@ -194,9 +194,10 @@ class Rack:
             return
         piece = self._sending.due(now_s, self.timing.character_s)
         if piece:
+            # Taken before the write: a reader of higher priority may run before the write returns.
+            self._quiet_since_s = time.monotonic()
             with contextlib.suppress(BlockingIOError):  # nobody reads at the far end: a UART overruns as well
                 os.write(self._master, piece)
-            self._quiet_since_s = time.monotonic()
         if self._sending.done:
             self._sending = None
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 VERSIONS: Final = {"3.1.1": aiomqtt.ProtocolVersion.V311, "5": aiomqtt.ProtocolVersion.V5}
 _RETRY_S: Final = 0.2
 _REPEAT_S: Final = 1.0
+_PUBLISH_S: Final = 2.0
 _PARTS: Final = 5  # pn/v1/<node>/up/<leaf>
 
 _silent = logging.getLogger("hil_rig.upstream")
@@ -57,6 +58,8 @@ class Backend:
                 async with _client(self._url, self._version) as client:
                     await client.subscribe(f"{ROOT}/+/up/#", qos=1)
                     self.connected.set()
+                    for node, log_id, upto in self._store.logs():  # whoever waits for us need not wait longer
+                        await self._confirm(client, node, Ack(log_id=log_id, upto=upto))
                     async for message in client.messages:
                         await self._take(client, message)
             self.connected.clear()
@@ -75,8 +78,12 @@ class Backend:
             self.dropped[leaf] += 1
             return
         if ack is not None:
-            # Only now, after the commit, is the fact the backend's.
-            await client.publish(down(node, "ack"), msgspec.json.encode(ack), qos=1)
+            await self._confirm(client, node, ack)  # only now, after the commit, is the fact the backend's
+
+    @staticmethod
+    async def _confirm(client: aiomqtt.Client, node: str, ack: Ack) -> None:
+        # aiomqtt waits for the broker's answer even when the connection is gone.
+        await client.publish(down(node, "ack"), msgspec.json.encode(ack), qos=1, timeout=_PUBLISH_S)
 
     def _keep(self, node: str, leaf: str, payload: bytes) -> Ack | None:
         if leaf == "ev":
@@ -102,11 +109,14 @@ async def send(
     A broker keeps no command for a node that is away, and the node answers a repeated one from its journal.
     """
     async with asyncio.timeout(timeout_s), _client(url, version) as client:
-        await client.subscribe(up(node, "res"), qos=1)
+        topic = up(node, "res")
+        await client.subscribe(topic, qos=1)
         repeating = asyncio.create_task(_repeat(client, down(node, "cmd"), msgspec.json.encode(command)))
         try:
             async for message in client.messages:
                 payload = message.payload if isinstance(message.payload, bytes) else b""
+                if message.topic.value != topic:
+                    continue  # amqtt 0.12 hands every retained message to a new subscriber
                 result = msgspec.json.decode(payload, type=CommandResult)
                 if result.id == command.id:
                     return result

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+from hil_rig.child import environment, python
 from hil_rig.upstream.store import Store
 
-_ROOT = Path(__file__).resolve().parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _START_S = 15.0
 
 
@@ -38,8 +39,9 @@ class BackendProcess:
         """Start it and wait until it listens to the broker. Raises RuntimeError."""
         ready = self._path.with_suffix(".ready")
         ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "hil_rig.upstream", "--url", self._url, "--db", str(self._path)]
-        self._process = subprocess.Popen([*command, "--ready", str(ready)], cwd=_ROOT, stdin=subprocess.DEVNULL)
+        options = ["--url", self._url, "--db", str(self._path), "--ready", str(ready)]
+        command = python("-m", "hil_rig.upstream", *options)
+        self._process = subprocess.Popen(command, env=environment(), stdin=subprocess.DEVNULL)
         end = time.monotonic() + _START_S
         while not ready.exists():
             if self._process.poll() is not None or time.monotonic() > end:

@@ -141,6 +141,10 @@ class Store:
         row = self._db.execute("SELECT upto FROM log WHERE node = ? AND log_id = ?", (node, log_id)).fetchone()
         return 0 if row is None else int(row[0])
 
+    def logs(self) -> list[tuple[str, str, int]]:
+        """Return every known log: node, log_id, and up to where it is complete."""
+        return [tuple(row) for row in self._db.execute("SELECT node, log_id, upto FROM log ORDER BY node, log_id")]
+
     def rows(self, node: str | None = None, kind: FactKind | None = None) -> list[StoredFact]:
         """Return every fact in order of node, log and seq."""
         found = self._db.execute(

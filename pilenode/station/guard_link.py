@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from pilenode.ipc.messages import GuardEvent, GuardRequest
 
-#: Guard answers from memory within one tick; a second without an answer means it is not there.
-REQUEST_TIMEOUT_S: Final = 1.0
+#: Guard answers within one tick (50 ms); this long without an answer means that it is not there.
+REQUEST_TIMEOUT_S: Final = 2.0
 #: Pause after a failure before the socket is tried again, seconds.
 RETRY_PAUSE_S: Final = 0.2
 _CHUNK: Final = 64 * 1024
@@ -161,10 +161,6 @@ class GuardLink:
         boot, newest = self._seen
         newest = newest if boot == news.snapshot.guard_boot else 0
         self._seen = (news.snapshot.guard_boot, max([newest, *(event.seq for event in news.events)]))
-
-    def forget(self) -> None:
-        """Ask for every event that guard still keeps the next time: what was handled is not certain any more."""
-        self._seen = ("", 0)
 
     async def close(self) -> None:
         """Close the connection. Sessions go on: their leases run."""

@@ -176,10 +176,7 @@ class Journal:
         self._reserve_bytes = reserve_bytes
         self._writer: _Writer | None = None
         self._status = JournalStatus("", 0, 0, "not opened")
-        self._lanes = {
-            name: (ThreadPoolExecutor(1, thread_name_prefix=f"journal-{name}"), asyncio.Lock())
-            for name in ("write", "read")
-        }
+        self._lanes = {name: ThreadPoolExecutor(1, thread_name_prefix=f"journal-{name}") for name in ("write", "read")}
         self.changed = asyncio.Event()
 
     def status(self) -> JournalStatus:
@@ -262,7 +259,7 @@ class Journal:
 
         with contextlib.suppress(TimeoutError, sqlite3.Error):
             await self._run("write", work)
-        for executor, _ in self._lanes.values():
+        for executor in self._lanes.values():
             executor.shutdown(wait=False)
 
     def _opened(self) -> _Writer:
@@ -316,19 +313,9 @@ class Journal:
             raise JournalFailedError(str(error) or "the storage does not answer") from error
 
     async def _run(self, lane: str, work: Callable[[], Result]) -> Result:
-        """Run ``work`` in the lane's thread. A work that outlasts the time-out keeps its lane until it is done."""
-        executor, turn = self._lanes[lane]
-
-        def done(future: asyncio.Future[Result]) -> None:
-            turn.release()
-            if not future.cancelled():
-                future.exception()  # seen, even when nobody waits for it any more
-
+        """Run ``work`` in the lane's thread. Past the time-out a work that waits is dropped, one that runs runs on."""
         async with asyncio.timeout(CALL_TIMEOUT_S):
-            await turn.acquire()
-            future = asyncio.get_running_loop().run_in_executor(executor, work)
-            future.add_done_callback(done)
-            return await asyncio.shield(future)
+            return await asyncio.get_running_loop().run_in_executor(self._lanes[lane], work)
 
 
 def _first(connection: sqlite3.Connection, query: str, value: str) -> Fact | None:

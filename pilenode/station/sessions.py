@@ -221,7 +221,6 @@ class Sessions:
         durable = [restore(facts) for facts in await self._journal.open_sessions()]
         # What this process has seen of a session since its last checkpoint is newer than what the journal holds.
         self._open = {session.session: self._open.get(session.session, session) for session in durable}
-        self._guard.forget()
         self._fault_event = ("", 0)
         self._known, self._stale = True, False
         if self._failed:

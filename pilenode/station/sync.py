@@ -132,18 +132,22 @@ class Sync:
             self.dropped["foreign_ack"] += 1
             self._warn("acknowledgement of something never sent", log_id=ack.log_id, upto=ack.upto)
             return
-        self._backend_heard.set()
         try:
             await self._journal.acknowledge(ack.log_id, ack.upto)
         except JournalFailedError as error:
             self._warn("acknowledgement not kept, facts will be sent again", problem=error.problem)
+        self._backend_heard.set()
 
     async def _drain(self, link: Link) -> None:
         window = await self._greet(link)
         while True:
             self._journal.changed.clear()
             status, now = self._journal.status(), clock.monotonic_s()
-            window = window.after_ack(status.acked_seq, now, self._random.random()).after_waiting(now)
+            window = window.after_ack(status.acked_seq, now, self._random.random())
+            if window.after_waiting(now) is not window:
+                window = window.after_waiting(now)
+                # Says nothing about why: no backend, no right to publish, or no way back all look like this.
+                self._warn("backend does not confirm, sent again", first=window.acked + 1, attempt=window.attempt)
             batch = await self._next_batch(window)
             if batch is not None:
                 await link.facts(batch)

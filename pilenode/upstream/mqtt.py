@@ -2,7 +2,7 @@
 
 What aiomqtt 2.5 does not do and this file does:
 - an attempt that ends without an answer to CONNECT leaves its socket open and waits its whole time-out even when the
-  broker has hung up: ``_Client`` notices and cleans up;
+  broker has hung up: ``_Client`` notices and cleans up. It also watches no descriptor that is closed by then;
 - ``publish`` returns normally when the broker answers with an error, so nothing is ever concluded from it.
 """
 
@@ -73,6 +73,21 @@ class _Client(aiomqtt.Client):
         self.reached = True
         super()._on_socket_open(client, userdata, sock)
 
+    def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:  # noqa: ANN401, ARG002 - as above
+        def write() -> None:
+            try:
+                client.loop_write()
+            except Exception as error:  # noqa: BLE001 - whatever breaks a write has broken the connection
+                if not self._disconnected.done():
+                    self._disconnected.set_exception(error)
+
+        def watch() -> None:
+            # aiomqtt takes the descriptor when it asks; by now it may be closed, or belong to somebody else.
+            if sock.fileno() >= 0:
+                self._loop.add_writer(sock.fileno(), write)
+
+        self._loop.call_soon_threadsafe(watch)  # may come from the thread that connects
+
     def _on_disconnect(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - aiomqtt's own signature
         super()._on_disconnect(*args, **kwargs)
         # aiomqtt ignores a hang-up before CONNACK. May come from the thread that connects.
@@ -89,10 +104,9 @@ class _Client(aiomqtt.Client):
         finally:
             self._answered = True
 
-    async def abandon(self) -> None:
+    def abandon(self) -> None:
         """Close the socket of a connection that never came about or broke."""
         self._client.disconnect()
-        await asyncio.sleep(0)  # paho has asked the loop to watch the socket; that must have happened before it closes
         self._client.loop_write()
         if self._disconnected.done():
             self._disconnected.exception()  # seen; asyncio would complain about it later
@@ -148,35 +162,38 @@ class MqttUpstream:
         try:
             await client.enter()
         except aiomqtt.MqttCodeError as error:
-            await client.abandon()
+            client.abandon()
             if _reason(error) in _VERSION_REASONS:
                 raise _RefusedError(str(error)) from error
             raise UpstreamLostError(str(error)) from error
         except aiomqtt.MqttError as error:
-            await client.abandon()
+            client.abandon()
             if client.reached:
                 raise _RefusedError(str(error)) from error
             raise UpstreamLostError(str(error)) from error
+        except ValueError as error:  # a name that cannot be one
+            raise UpstreamLostError(f"address: {error}") from error
         except BaseException:
-            await client.abandon()
+            client.abandon()
             raise
         return client
 
     async def _client(self, version: Version, patience_s: float, session: int) -> _Client:
         settings = self._settings
-        parts = urlsplit(settings.url)
+        try:
+            parts = urlsplit(settings.url)
+            port = parts.port or _PORTS[parts.scheme]
+            password, tls = await asyncio.to_thread(_secrets, settings, tls=parts.scheme == "mqtts")
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            raise UpstreamLostError(f"address or credentials: {error}") from error
         properties = None
         if version is Version.V5:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's own
             properties.MaximumPacketSize = 2 * MAX_MESSAGE_BYTES
-        try:
-            password, tls = await asyncio.to_thread(_secrets, settings, tls=parts.scheme == "mqtts")
-        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-            raise UpstreamLostError(f"credentials: {error}") from error
         gone = msgspec.json.encode(Live(session=session, online=False))
         return _Client(
             parts.hostname or "",
-            parts.port or _PORTS[parts.scheme],
+            port,
             identifier=f"pn-{self._node}",
             protocol=_PROTOCOLS[version],
             username=settings.username or None,
@@ -283,6 +300,7 @@ def _reason(error: aiomqtt.MqttCodeError) -> int:
 
 
 async def _leave(client: _Client) -> None:
-    with contextlib.suppress(aiomqtt.MqttError):
+    # Whatever the broker does to a connection that is being left is of no interest any more.
+    with contextlib.suppress(Exception):
         await client.__aexit__(None, None, None)
-    await client.abandon()
+    client.abandon()

@@ -8,6 +8,7 @@ import os
 import pwd
 import socket
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,7 +33,6 @@ from pilenode.station.control import ControlServer, Peer, may_act, peer_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
 REQUESTS: list[ControlRequest] = [
     Status(),
@@ -235,6 +235,11 @@ def test_idle_peer_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     serve(tmp_path / "c.sock", story)
 
 
+def open_files() -> int:
+    """Return the number of open descriptors."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def test_peer_that_does_not_read_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that asks and never reads its answers is cut off instead of filling memory or holding its place."""
     monkeypatch.setattr(module, "IDLE_S", 0.1)
@@ -245,8 +250,10 @@ def test_peer_that_does_not_read_is_cut_off(tmp_path: Path, monkeypatch: pytest.
         writer.write(encode(Status()) * 100_000)
         await asyncio.sleep(0.05)
         assert len(server._connections) == 1
+        held = open_files()
         await asyncio.sleep(1.0)
         assert len(server._connections) == 0
+        assert open_files() < held
         assert len(asked.requests) < 100_000
         writer.transport.abort()
 

@@ -7,13 +7,13 @@ import contextlib
 import random
 import sqlite3
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from hil_rig.child import environment, python
 from hil_rig.disk import SmallDisk
 from pilenode.station import journal as module
 from pilenode.station.entries import JournalFailedError, NewFact
@@ -67,7 +67,7 @@ def test_kill_in_the_middle_of_writes_loses_nothing_acknowledged(tmp_path: Path)
     """After any number of kill -9 the log has no gap, an unbroken chain, and every fact whose append had returned."""
     path, told, chance = tmp_path / "j.db", 0, random.Random(7)  # noqa: S311 - repeatable, not secret
     for _ in range(KILLS):
-        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
+        writer = subprocess.Popen(python("-c", WRITER, str(path)), env=environment(), stdout=subprocess.PIPE, text=True)
         assert writer.stdout is not None
         with writer.stdout:
             first = writer.stdout.readline()

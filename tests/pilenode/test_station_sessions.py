@@ -11,6 +11,7 @@ import pytest
 
 from pilenode.ipc.messages import (
     Done,
+    GetEvents,
     Grant,
     GuardRequest,
     Plan,
@@ -53,8 +54,8 @@ Struct = TypeVar("Struct", bound=msgspec.Struct)
 class Station:
     """A controller with its journal and its link, as one process has them."""
 
-    def __init__(self, directory: Path, guard: FakeGuard) -> None:
-        self.journal = Journal(directory / "j.db", reserve_bytes=0)
+    def __init__(self, directory: Path, guard: FakeGuard, reserve_bytes: int = 0) -> None:
+        self.journal = Journal(directory / "j.db", reserve_bytes=reserve_bytes)
         self.link = GuardLink(str(guard.path))
         self.sessions = Sessions(self.journal, self.link, TERMS)
         self._closed = False
@@ -531,7 +532,8 @@ def test_every_fault_event_becomes_one_fact(tmp_path: Path, guard: FakeGuard) ->
     async def story(running: Station) -> None:
         guard.tell("tripped", 1, code="over_current", detail="12 A")
         guard.tell("finding", 2, code="meter_lost")
-        await running.ticks(2)
+        await running.ticks(3)
+        assert guard.count(GetEvents) == 1
         guard.tell("cleared", 2, code="meter_lost")
         guard.tell("closed", 3)
         await running.close()
@@ -603,6 +605,22 @@ def test_full_disk_starts_nothing_and_ends_nothing(
         assert isinstance(await running.start(2, "o2"), StartReply)
 
     play(tmp_path, guard, story)
+
+
+def test_start_is_refused_when_its_end_might_not_fit(tmp_path: Path, guard: FakeGuard) -> None:
+    """A disk that is nearly full takes no new session, long before it is too full for the end of a running one."""
+
+    async def main() -> None:
+        running = Station(tmp_path, guard, reserve_bytes=2**62)
+        async with guard:
+            await running.ticks()
+            reply = await running.start()
+            assert isinstance(reply, Refused)
+            assert reply.code == "journal_failed"
+            assert guard.count(Grant) == 0
+            await running.close()
+
+    asyncio.run(main())
 
 
 def test_stop_works_with_a_full_disk(tmp_path: Path, guard: FakeGuard, limited_files: LimitedFiles) -> None:

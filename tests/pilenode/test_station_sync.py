@@ -7,7 +7,9 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 
+from pilenode.station import sync as module
 from pilenode.station.commands import Commands
 from pilenode.station.entries import NewFact
 from pilenode.station.guard_link import GuardLink
@@ -161,6 +163,29 @@ def play(
                 await bench.journal.close()
 
     asyncio.run(main())
+
+
+@pytest.fixture(autouse=True)
+def _short_greeting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_GREETING_S", 0.05)
+
+
+def test_facts_wait_a_moment_for_the_backend_to_say_where_it_stands(
+    tmp_path: Path, guard: FakeGuard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the hello nothing is sent before the backend has answered, and then only what it lacks."""
+    monkeypatch.setattr(module, "_GREETING_S", 5.0)
+
+    async def story(bench: Bench) -> None:
+        await bench.write(9)
+        await bench.until(lambda: bench.link.hellos)
+        await asyncio.sleep(0.1)
+        assert bench.link.seqs() == []
+        await bench.acknowledge(4)
+        await bench.until(lambda: len(bench.link.seqs()) == 6)
+        assert bench.link.seqs() == [5, 6, 7, 8, 9, 10]
+
+    play(tmp_path, guard, story)
 
 
 def test_sent_is_not_done(tmp_path: Path, guard: FakeGuard) -> None:

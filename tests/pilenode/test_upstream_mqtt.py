@@ -48,6 +48,11 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def _short_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialect, "PROBE_S", 0.5)
+
+
 def upstream(url: str, **options: Any) -> MqttUpstream:  # noqa: ANN401 - passed on
     """Return the adapter for a broker."""
     return MqttUpstream(Settings(url=url, **options), NODE)
@@ -229,11 +234,27 @@ def test_nobody_there_is_said_at_once_and_is_no_question_of_version() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    "url", ["mqtt://:1883", "mqtt://h:99999", "mqtt://h:x", "mqtt://[::1", f"mqtt://{'a' * 64}.x", "mqtt://..:1"]
+)
+def test_address_that_cannot_be_one_is_a_failure_and_not_the_end(url: str) -> None:
+    """A wrong address is a connection that fails; the cabinet goes on without an upstream."""
+
+    async def main() -> None:
+        await _fail(upstream(url))
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("manner", ["hangs up", "is silent", "babbles"])
 def test_strange_broker_costs_little_and_leaves_nothing_open(manner: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broker that hangs up, never answers or speaks nonsense ends in a failure in time, without a leak."""
-    monkeypatch.setattr(dialect, "PROBE_S", 0.1)
-    monkeypatch.setattr(dialect, "PATIENCE_S", 0.2)
+    """A broker that hangs up, never answers or speaks nonsense ends in a failure in time, without a leak.
+
+    A hang-up is noticed as one: it costs no waiting at all.
+    """
+    if manner != "hangs up":
+        monkeypatch.setattr(dialect, "PROBE_S", 0.1)
+        monkeypatch.setattr(dialect, "PATIENCE_S", 0.2)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(10)
@@ -251,7 +272,7 @@ def test_strange_broker_costs_little_and_leaves_nothing_open(manner: str, monkey
         await asyncio.sleep(0.05)
         before = open_files()
         for _ in range(5):
-            assert await _fail(adapter) < 1.0
+            assert await _fail(adapter) < (0.4 if manner == "hangs up" else 1.0)
         await asyncio.sleep(0.05)
         assert open_files() <= before
         server.close()

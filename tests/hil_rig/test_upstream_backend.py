@@ -1,0 +1,273 @@
+"""Promises of the reference backend: every fact once, confirmed after its commit, whatever dies in between."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from config.schema import Upstream as Settings
+from hil_rig.broker import Broker, Kind
+from hil_rig.upstream import BackendProcess, Store, send
+from pilenode.station.commands import Commands
+from pilenode.station.entries import NewFact
+from pilenode.station.guard_link import GuardLink
+from pilenode.station.journal import Journal
+from pilenode.station.report import report
+from pilenode.station.sessions import Sessions, Terms
+from pilenode.station.sync import Sync, Timing
+from pilenode.station.wallclock import stamp
+from pilenode.upstream.contract import Command, FactBatch, Hello, Live, StateReport
+from pilenode.upstream.facts import (
+    GENESIS,
+    Boot,
+    Fact,
+    FactKind,
+    SessionEnded,
+    SessionStarted,
+    TariffTerms,
+    canonical,
+    link,
+)
+from pilenode.upstream.mqtt import MqttUpstream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+LOG_ID = "0123456789abcdef"
+TERMS = TariffTerms(version="t", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300)
+BROKERS = [pytest.param("mosquitto", marks=pytest.mark.needs("mosquitto")), "amqtt"]
+
+
+def chain(count: int) -> list[Fact]:
+    """Return the first facts of a log."""
+    facts, previous = [], GENESIS
+    for seq in range(1, count + 1):
+        fact = Fact(
+            seq=seq,
+            boot="b",
+            boottime_ms=seq,
+            wall_ms=seq,
+            clock="ntp",
+            kind=FactKind.BOOT,
+            body=msgspec.Raw(canonical(Boot(version=str(seq)))),
+            hash="0" * 64,
+        )
+        previous = link(previous, LOG_ID, fact)
+        facts.append(msgspec.structs.replace(fact, hash=previous.hex()))
+    return facts
+
+
+FACTS = chain(12)
+
+
+def batch(*seqs: int) -> FactBatch:
+    """Return those facts as one batch."""
+    return FactBatch(log_id=LOG_ID, facts=[FACTS[seq - 1] for seq in seqs])
+
+
+def seqs(store: Store, node: str | None = "n") -> list[int]:
+    """Return what is stored."""
+    return [row.fact.seq for row in store.rows(node)]
+
+
+def test_confirmation_is_the_end_of_the_unbroken_beginning(tmp_path: Path) -> None:
+    """A gap holds the confirmation back until it is filled, in whatever order batches come."""
+    with Store(tmp_path / "b.db") as store:
+        assert store.keep("n", batch(1, 2)) == 2
+        assert store.keep("n", batch(5, 6)) == 2
+        assert store.keep("n", batch(4)) == 2
+        assert store.keep("n", batch(3)) == 6
+        assert seqs(store) == [1, 2, 3, 4, 5, 6]
+
+
+def test_repeated_facts_are_kept_once_and_counted(tmp_path: Path) -> None:
+    """What arrives again changes nothing and is counted; what contradicts is counted apart and does not win."""
+    with Store(tmp_path / "b.db") as store:
+        store.keep("n", batch(1, 2, 3))
+        assert store.keep("n", batch(2, 3, 4)) == 4
+        assert (store.duplicates("n"), store.contradictions("n")) == (2, 0)
+        forged = msgspec.structs.replace(FACTS[0], body=msgspec.Raw(b'{"version":"forged"}'))
+        store.keep("n", FactBatch(log_id=LOG_ID, facts=[forged]))
+        assert (store.duplicates(), store.contradictions()) == (2, 1)
+        assert bytes(store.rows("n")[0].fact.body) == bytes(FACTS[0].body)
+
+
+def test_nodes_and_logs_do_not_mix(tmp_path: Path) -> None:
+    """The same numbers of another node or of a new log are other facts."""
+    with Store(tmp_path / "b.db") as store:
+        store.keep("n", batch(1, 2))
+        assert store.keep("m", batch(1)) == 1
+        assert store.keep("n", FactBatch(log_id="f" * 16, facts=[FACTS[0]])) == 1
+        assert (seqs(store, "n"), seqs(store, "m"), store.duplicates()) == ([1, 2, 1], [1], 0)
+
+
+def test_log_met_in_the_middle_begins_there(tmp_path: Path) -> None:
+    """A backend that takes a log over confirms from its first unconfirmed fact, and never falls back later."""
+    with Store(tmp_path / "b.db") as store:
+        hello = Hello(version="1", log_id=LOG_ID, first_unacked=5, last=7)
+        assert store.greet("n", hello) == 4
+        assert store.keep("n", batch(5, 6)) == 6
+        assert store.greet("n", msgspec.structs.replace(hello, first_unacked=1)) == 6
+
+
+def test_everything_survives_reopening(tmp_path: Path) -> None:
+    """What was confirmed is there after a restart of the backend."""
+    with Store(tmp_path / "b.db") as store:
+        store.keep("n", batch(1, 2, 3))
+    with Store(tmp_path / "b.db") as store:
+        assert store.complete("n", LOG_ID) == 3
+        assert store.broken_link("n", LOG_ID) is None
+
+
+@pytest.mark.parametrize("broken", [1, 3, 5])
+def test_broken_chain_is_found(tmp_path: Path, broken: int) -> None:
+    """A fact that does not continue the chain is named."""
+    facts = list(FACTS[:5])
+    facts[broken - 1] = msgspec.structs.replace(facts[broken - 1], wall_ms=77)
+    with Store(tmp_path / "b.db") as store:
+        store.keep("n", FactBatch(log_id=LOG_ID, facts=facts))
+        assert store.broken_link("n", LOG_ID) == broken
+
+
+def test_sessions_are_put_together(tmp_path: Path) -> None:
+    """Start and end of a session are told as one."""
+    started = SessionStarted(order="o", port=1, source="cli", tariff=TERMS, guard_boot="g")
+    ended = SessionEnded(
+        order="o",
+        port=1,
+        reason="full",
+        age_ms=0,
+        start_register_mwh=0,
+        end_register_mwh=1000,
+        energy_wh=1,
+        duration_s=1,
+        electricity_fen=0,
+        service_fen=0,
+        tariff_version="t",
+    )
+
+    def fact(seq: int, kind: FactKind, session: str, body: SessionStarted | SessionEnded) -> Fact:
+        row = msgspec.structs.replace(FACTS[seq - 1], kind=kind, session=session)
+        return msgspec.structs.replace(row, body=msgspec.Raw(canonical(body)))
+
+    facts = [
+        fact(1, FactKind.SESSION_STARTED, "s1", started),
+        fact(2, FactKind.SESSION_STARTED, "s2", started),
+        fact(3, FactKind.SESSION_ENDED, "s1", ended),
+    ]
+    with Store(tmp_path / "b.db") as store:
+        store.keep("n", FactBatch(log_id=LOG_ID, facts=facts))
+        one, two = store.sessions("n")
+    assert (one.session, one.started, one.ended) == ("s1", started, ended)
+    assert (two.session, two.ended) == ("s2", None)
+
+
+# -- over a real broker ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("kind", BROKERS)
+def test_broker_starts_dies_and_starts_again(kind: Kind) -> None:
+    """A rig's broker accepts once started, not once killed, and again on the same port."""
+    with Broker(kind=kind) as broker:
+        assert broker._accepts()
+        broker.kill()
+        assert not broker._accepts()
+        broker.start()
+        assert broker._accepts()
+    assert not broker._accepts()
+
+
+class Node:
+    """The upstream side of a station without a guard."""
+
+    def __init__(self, directory: Path, url: str) -> None:
+        self.journal = Journal(directory / "j.db", reserve_bytes=0)
+        self._link = GuardLink(str(directory / "no-guard.sock"))
+        self.sessions = Sessions(self.journal, self._link, Terms(lease_s=60.0, checkpoint_s=60.0, tariff=TERMS))
+        self.sync = Sync(
+            self.journal,
+            MqttUpstream(Settings(url=url), "n"),
+            Commands(self.journal, self.sessions),
+            lambda: report(None, stamp(), journal_ok=True),
+            Timing(retry_base_s=0.1, retry_cap_s=0.3, ack_timeout_s=1.0),
+        )
+
+    async def write(self, count: int) -> None:
+        """Add facts."""
+        await self.journal.append([NewFact(FactKind.BOOT, Boot(version="x" * 20))] * count)
+
+    async def until(self, condition: Callable[[], object], seconds: float = 30.0) -> None:
+        """Wait until something is true."""
+        async with asyncio.timeout(seconds):
+            while not condition():  # noqa: ASYNC110 - many different conditions, no event for them
+                await asyncio.sleep(0.01)
+
+    async def until_acked(self, seq: int) -> None:
+        """Wait until the backend has confirmed that much."""
+        await self.until(lambda: self.journal.status().acked_seq >= seq)
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("kind", BROKERS)
+def test_every_fact_arrives_once_and_in_order_through_deaths(tmp_path: Path, kind: Kind) -> None:
+    """Broker and backend killed amid a drain: every fact is stored exactly once, in order, the chain unbroken."""
+
+    async def main(broker: Broker, backend: BackendProcess) -> None:
+        node = Node(tmp_path, broker.url)
+        await node.sessions.tick()
+        await node.write(1499)
+        running = asyncio.create_task(node.sync.run())
+        try:
+            for victim in (broker, backend, broker):
+                await node.until_acked(node.journal.status().acked_seq + 150)
+                victim.kill()
+                await node.write(50)
+                await asyncio.sleep(0.2)
+                victim.start()
+            last = node.journal.status().last_seq
+            await node.until_acked(last)
+            assert last == 1650
+            assert seqs(backend.store) == list(range(1, last + 1))
+            assert backend.store.contradictions() == 0
+            assert backend.store.broken_link("n", node.journal.status().log_id) is None
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await node.journal.close()
+
+    with Broker(kind=kind) as broker, BackendProcess(broker.url, tmp_path / "b.db") as backend:
+        asyncio.run(main(broker, backend))
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("kind", BROKERS)
+def test_command_gets_its_answer_and_state_and_presence_are_kept(tmp_path: Path, kind: Kind) -> None:
+    """A command sent to a node is answered; the backend keeps the newest state and presence."""
+
+    async def main(broker: Broker, backend: BackendProcess) -> None:
+        node = Node(tmp_path, broker.url)
+        await node.sessions.tick()
+        running = asyncio.create_task(node.sync.run())
+        try:
+            command = Command(id="c1", op="start", port=1, order="o1", iat=0, exp=2**50)
+            result = await send(broker.url, "n", command)
+            assert (result.id, result.ok, result.code) == ("c1", False, "guard_absent")
+            await node.until(lambda: backend.store.latest("n", "st") and backend.store.results("n"))
+            state = msgspec.json.decode(backend.store.latest("n", "st") or b"", type=StateReport)
+            assert not state.guard
+            assert msgspec.json.decode(backend.store.latest("n", "live") or b"", type=Live).online
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await node.until(
+                lambda: not msgspec.json.decode(backend.store.latest("n", "live") or b"", type=Live).online
+            )
+            await node.journal.close()
+
+    with Broker(kind=kind) as broker, BackendProcess(broker.url, tmp_path / "b.db") as backend:
+        asyncio.run(main(broker, backend))
