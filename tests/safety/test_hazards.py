@@ -21,7 +21,8 @@ def reading(taken_s: float, amps: float = 1.0, watts: float = 200.0) -> MeterRea
 
 def codes(trace: list[tuple[float, PortInputs]], limits: PortLimits = LIMITS) -> tuple[str, ...]:
     """Judge a trace of (now, inputs) and return what stands at its end."""
-    memory, found = HazardMemory(), ()
+    memory = HazardMemory()
+    found: tuple[str, ...] = ()
     for now, inputs in trace:
         memory, found = judge(memory, inputs, limits, now)
     return found
@@ -200,7 +201,8 @@ def test_staleness_never_makes_a_verdict_milder(
     steps: list[tuple[float, float, float, float]], silence_s: float
 ) -> None:
     """Whatever stands at the newest reading still stands, or something worse, after any silence."""
-    memory, now, found = HazardMemory(), 0.0, ()
+    memory, now = HazardMemory(), 0.0
+    found: tuple[str, ...] = ()
     inputs = PortInputs(MISSING)
     for dt, amps, watts, celsius in steps:
         now += dt
