@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +23,11 @@ def _missing_programs(item: pytest.Item) -> Iterator[str]:
         for program in mark.args:
             if os.geteuid() != 0 if program == "root" else shutil.which(program) is None:
                 yield program
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the programs under test: a background job is started with SIGINT ignored, and hands that on."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(trylast=True)  # after -k and -m: what nobody asked for is not missing

@@ -212,6 +212,16 @@ class LimitedFiles:
         resource.setrlimit(resource.RLIMIT_FSIZE, self._limits)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Let files grow again before the result is reported: pytest's own output may be a file."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
 @pytest.fixture
 def limited_files(tmp_path: Path) -> Iterator[LimitedFiles]:
     """Return the limit, lifted again at the end. The log goes the product's own way, which survives a full disk."""
