@@ -54,7 +54,7 @@ walls: $(DEPS) ## import-linter: who may import whom
 test: lint types walls $(WHEEL) ## everything: the three above, then all tests against the installed wheel
 	tests/run.sh
 
-demo: $(WHEEL) ## a four-port cabinet on the bench: about 90 s, ends by itself
+demo: $(WHEEL) ## a four-port cabinet on the bench: about 75 s, ends by itself
 	$(RUN) -m hil_rig.demo
 
 bench: $(WHEEL) ## the figures of docs/measurements.md

@@ -1,4 +1,4 @@
-"""``make demo``: a four-port cabinet on the bench, about 90 s, exit 0 if and only if its story came true.
+"""``make demo``: a four-port cabinet on the bench, about 75 s, exit 0 if and only if its story came true.
 
 Real guard, station, broker and backend processes, real serial frames on a pty; only the batteries, the meters and
 the wires are simulated. Nothing is left behind but the directory that ``--keep`` asks for.
@@ -109,6 +109,7 @@ class Demo:
                 raise HarnessError(f"the story did not end within {LONGEST_S:g} s")
             self._view.show(self._scene())
             time.sleep(_LOOK_S)
+        self._view.show(self._scene())
 
 
 def play(directory: Path, view: View) -> tuple[list[Outcome], list[str]]:

@@ -26,9 +26,7 @@ _MOST_W = 2600.0
 _LONGEST_S = 300.0
 _SECONDS_PER_HOUR = 3600.0
 #: Reasons that accuse somebody or something: wrong on a normal curve.
-_ALARMS = frozenset(
-    {"rising", "no_taper", "added_load", "swapped", "overload", "over_temperature", "not_a_charger"}
-)
+_ALARMS = frozenset({"rising", "no_taper", "added_load", "swapped", "overload", "over_temperature", "not_a_charger"})
 #: Anomalies that creep in: their catch counts from when they can be known, and a harmless early cut is forgiven.
 _SLOW_KINDS = frozenset({"runaway", "aged_plateau", "no_taper"})
 

@@ -34,7 +34,9 @@ _HOUR_S = 3600.0
 
 def _map(curve: Curve, change: Callable[[float, float], tuple[float, float]]) -> Curve:
     """Return the curve with (watts, amps) of every reading that has supply changed."""
-    changed = [change(w, a) if v > 1.0 else (w, a) for v, w, a in zip(curve.volts, curve.watts, curve.amps, strict=True)]
+    changed = [
+        change(w, a) if v > 1.0 else (w, a) for v, w, a in zip(curve.volts, curve.watts, curve.amps, strict=True)
+    ]
     watts, amps = zip(*changed, strict=True)
     return replace(curve, watts=watts, amps=amps)
 
@@ -80,7 +82,7 @@ def noise(share: float, watts: float, wild_in: int) -> Perturbation:
             nonlocal wild
             wild = not wild and rng.randrange(wild_in) == 0
             if wild:
-                return (9000.0, a) if rng.random() < 0.5 else (0.0, 0.0)
+                return rng.choice([(9000.0, a), (0.0, 0.0)])
             if w == 0.0:
                 return w, a
             return max(0.0, w * rng.gauss(1, share) + rng.gauss(0, watts)), max(0.0, a * rng.gauss(1, share))
@@ -150,9 +152,7 @@ def gaps(missing: float, silences: int) -> Perturbation:
     return apply
 
 
-def crosstalk(
-    share: float, neighbours: int, *, current: bool = False
-) -> Perturbation:
+def crosstalk(share: float, neighbours: int, *, current: bool = False) -> Perturbation:
     """Let ``share`` of the power of other sessions, which begin and end at random times, leak into this reading.
 
     ``current``: it leaks into the current as well. The victim's supply gates nothing: neighbours go on in an outage.

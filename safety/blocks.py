@@ -25,10 +25,14 @@ _FEWEST_TO_TRIM = 3
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Mean power of one block, W; ``disturbed`` when the supply was out or readings were missing in it."""
+    """Mean power of one block, W.
+
+    ``disturbed``: the supply was out or readings were missing in it. ``pulsed``: it holds pulses, or a step.
+    """
 
     mean_w: float
-    disturbed: bool
+    disturbed: bool = False
+    pulsed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,8 @@ def add(
     watts = (*watts, power_w)
     complete = []
     while filled_s >= limits.block_s:
-        complete.append(Block(mean(watts), disturbed))
+        mean_w, pulsed = average(watts)
+        complete.append(Block(mean_w, disturbed, pulsed))
         filled_s -= limits.block_s
         watts, disturbed = (power_w,), False
     return OpenBlock(t_s, filled_s, (), disturbed=False), tuple(complete)
@@ -87,20 +92,20 @@ def thinned(watts: tuple[float, ...], power_w: float, share: float) -> tuple[flo
     return (*watts, power_w) if len(watts) <= _MOST_READINGS * share else watts
 
 
-def mean(watts: tuple[float, ...]) -> float:
-    """Return the mean of one block's readings (at least one), W, without wild ones.
+def average(watts: tuple[float, ...]) -> tuple[float, bool]:
+    """Return the mean of one block's readings (at least one), W, without wild ones, and whether they are pulses.
 
     Trimmed by a tenth on each side; the plain mean where the rest still spreads over 30 % (pulses, a step).
     """
     ordered = sorted(watts)
     count = len(ordered)
     if count < _FEWEST_TO_TRIM:
-        return fsum(ordered) / count
+        return fsum(ordered) / count, False
     trim = max(1, count // _TRIMMED_TENTH)
     core = ordered[trim:-trim]
     middle = fsum(core) / len(core)
     if core[-1] - core[0] <= _PULSE_SPREAD * middle:
-        return middle
+        return middle, False
     if ordered[-1] > _WILD * ordered[-2]:
         ordered.pop()
-    return fsum(ordered) / len(ordered)
+    return fsum(ordered) / len(ordered), True

@@ -6,7 +6,7 @@ state is immutable and plain, so that guard can keep it on disk and go on after 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from safety.blocks import Block, OpenBlock, add, interval_s, lost
@@ -26,16 +26,15 @@ __all__ = ["CompletionLimits", "CompletionState", "Sample", "Verdict", "advance"
 
 @dataclass(frozen=True, slots=True)
 class CompletionState:
-    """Everything the rules of one session remember. ``factor``: mean power factor of the last block."""
+    """Everything the rules of one session remember. ``factor``: power factor at the end of the last block."""
 
-    begun_s: float
-    open: OpenBlock = OpenBlock()
-    plug: Plug = Plug()
-    past: Past = Past()
-    low: Low = Low()
-    start: NeverGoing = NeverGoing()
-    tail: Tail = Tail()
-    added: Added = Added()
+    open: OpenBlock = field(default_factory=OpenBlock)
+    plug: Plug = field(default_factory=Plug)
+    past: Past = field(default_factory=Past)
+    low: Low = field(default_factory=Low)
+    start: NeverGoing = field(default_factory=NeverGoing)
+    tail: Tail = field(default_factory=Tail)
+    added: Added = field(default_factory=Added)
     factor: float = 0.0
 
     def to_plain(self) -> dict[str, object]:
@@ -50,12 +49,10 @@ class CompletionState:
 
 def begin(t_s: float) -> CompletionState:
     """Return the state at the start of a session, seconds on the clock of the samples."""
-    return CompletionState(begun_s=t_s)
+    return CompletionState(open=OpenBlock(last_s=t_s))
 
 
-def advance(
-    state: CompletionState, sample: Sample, limits: CompletionLimits
-) -> tuple[CompletionState, Verdict | None]:
+def advance(state: CompletionState, sample: Sample, limits: CompletionLimits) -> tuple[CompletionState, Verdict | None]:
     """Judge one reading. After a verdict the session is over and the state of no more use.
 
     A reading without supply says nothing: timers stop until two readings in a row show the supply again.
@@ -68,9 +65,7 @@ def advance(
     tapered = state.tail.tapered
     plug, verdict = watch_plug(state.plug, sample, known_s, state.past, state.factor, limits, tapered=tapered)
     opened, complete = add(state.open, sample.t_s, sample.power_w, known_s, limits)
-    state = CompletionState(
-        state.begun_s, opened, plug, state.past, state.low, state.start, state.tail, state.added, state.factor
-    )
+    state = CompletionState(opened, plug, state.past, state.low, state.start, state.tail, state.added, state.factor)
     for block in complete:
         if verdict is None:
             state, verdict = _judge(state, block, sample, limits)

@@ -7,6 +7,7 @@ simulated charges of lithium and lead-acid packs; ``python -m hil_rig.score`` sh
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 
 #: A meter is read every 0.1 to 2 s however fast the rig replays, so a gap is never shorter than this, seconds.
 _SHORTEST_GAP_S = 0.5
@@ -26,8 +27,8 @@ class CompletionLimits:
 
     Nothing plugged in:
     - ``no_load_w``, ``no_load_a``: at or below either of them nothing is plugged in. A reading of 0.9 W is a charger
-      in standby; meters in use read exactly 0 below 0.4 W or 4 mA. Current without power is a filter capacitor,
-      power without current is a neighbour's load leaking into the meter.
+      in standby; meters in use read exactly 0 below 0.4 W or 4 mA. Some show a little current without power, and a
+      neighbour's load can leak in as power without current.
     - ``no_charger_s``: from the start, nothing for this long. ``unplugged_s``: after charging. Firmwares began with
       10 s and ended with 10 min, because a battery's electronics pauses a charge for minutes.
 
@@ -54,14 +55,15 @@ class CompletionLimits:
       deeply discharged pack takes 10 to 25 W for up to 40 min.
 
     Tail (constant voltage, power falling):
-    - ``step_share``, ``step_w``: a change from block to block above both (meters step by up to 1 W), and above four
+    - ``step_share``, ``step_w``: a change from block to block above both (meters step by up to 1 W), and above five
       times what is usual, is a step;
       ``large_step_share`` and more begins a new stage (derating, two-step charger, turn-over).
-      ``settle_s``: after a step or a gap the tail is not judged for this long.
+      ``settle_s``: after a step the tail is not judged for this long.
     - ``fall_share``: a smooth fall by this since the stage began makes a tail.
     - ``mean_s``: shapes are judged on means this long. ``flat_over_s``, ``flat_share``, ``flat_hold_s``: losing less
-      than the share in ``flat_over_s``, for ``flat_hold_s``, is a plateau: a worn lead-acid pack that will never turn
-      over. Packs that do turn over lose 5 % and more in that time.
+      than the share in ``flat_over_s``, for ``flat_hold_s``, below ``flat_below_share`` of plateau, is a pack that
+      will never turn over. Lead-acid packs that do turn over lose 5 % and more in that time; worn iron-phosphate
+      packs hold higher levels for a while.
     - ``rising_share``, ``rising_hold_s``: this much above the tail's minimum for this long is the current of a pack
       that heats itself.
 
@@ -104,7 +106,7 @@ class CompletionLimits:
     confirm_middle_s: float = 1200.0
     confirm_abrupt_s: float = 2280.0
     still_w: float = 1.0
-    still_share: float = 0.015
+    still_share: float = 0.02
     still_s: float = 600.0
     low_max_s: float = 2700.0
     burst_s: float = 240.0
@@ -125,6 +127,7 @@ class CompletionLimits:
     mean_s: float = 600.0
     flat_over_s: float = 1200.0
     flat_share: float = 0.03
+    flat_below_share: float = 0.70
     flat_hold_s: float = 480.0
     rising_share: float = 0.08
     rising_hold_s: float = 720.0
@@ -132,14 +135,14 @@ class CompletionLimits:
     rise_share: float = 0.05
     rise_window_s: float = 10_800.0
     rise_skip_s: float = 2700.0
-    no_rise_s: float = 6000.0
+    no_rise_s: float = 5400.0
     no_rise_share: float = 0.003
 
     added_w: float = 20.0
     added_share: float = 0.18
     added_hold_s: float = 180.0
     added_steady_s: float = 540.0
-    added_floor_w: float = 30.0
+    added_floor_w: float = 35.0
     added_above_share: float = 0.12
     added_ratio: float = 4.0
     swap_min_s: float = 5.0
@@ -175,7 +178,7 @@ class CompletionLimits:
 
     def _ordered(self, *names: str) -> None:
         values = [getattr(self, name) for name in names]
-        if any(low >= high for low, high in zip(values, values[1:], strict=False)):
+        if any(low >= high for low, high in pairwise(values)):
             stated = ", ".join(f"{name} = {value}" for name, value in zip(names, values, strict=True))
             raise ValueError(f"must rise from left to right: {stated}")
 

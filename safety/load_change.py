@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from safety.blocks import mean, thinned
+from safety.blocks import average, thinned
 from safety.low import threshold_w
-from safety.verdict import Verdict
+from safety.verdict import Verdict, lasting
 
 if TYPE_CHECKING:
     from safety.completion_limits import CompletionLimits
@@ -28,7 +28,7 @@ class Plug:
     ``nothing_s``: known seconds of that. ``seen``: a load was there in this session. ``level_w``, ``factor``: what it
     drew before it went. ``back_s``: known seconds since something returned, None when no return is being examined;
     ``watts``, ``factor_sum``, ``factor_count``: readings of the examination. ``returned``: number of blocks when
-    something returned last.
+    something returned last, None when it never went.
     """
 
     loads: int = 0
@@ -41,13 +41,16 @@ class Plug:
     watts: tuple[float, ...] = ()
     factor_sum: float = 0.0
     factor_count: int = 0
-    returned: int = 0
+    returned: int | None = None
 
 
 def watch_plug(
     plug: Plug, sample: Sample, known_s: float, past: Past, factor: float, limits: CompletionLimits, *, tapered: bool
 ) -> tuple[Plug, Verdict | None]:
-    """Judge one reading that follows ``known_s`` known seconds. ``factor``: mean power factor of the last block."""
+    """Judge one reading that follows ``known_s`` known seconds.
+
+    ``factor``: power factor at the end of the last block. ``tapered``: the power had fallen smoothly.
+    """
     if sample.power_w <= limits.no_load_w or sample.current_a <= limits.no_load_a:
         return _nothing(plug, known_s, past, factor, limits, tapered=tapered)
     if plug.nothings:
@@ -71,11 +74,10 @@ def _nothing(
     limit_s = limits.unplugged_s if plug.seen else limits.no_charger_s
     if plug.nothing_s < limit_s:
         return plug, None
-    minutes = plug.nothing_s / 60
+    drawn = f"nothing drawn for {lasting(plug.nothing_s)}"
     if not plug.seen:
-        return plug, Verdict("no_charger", f"nothing drawn for {minutes:.1f} min since the start")
-    reason = "full" if tapered else "unplugged"
-    return plug, Verdict(reason, f"nothing drawn for {minutes:.1f} min, {plug.level_w:.0f} W before")
+        return plug, Verdict("no_charger", f"{drawn} since the start")
+    return plug, Verdict("full" if tapered else "unplugged", f"{drawn}, {plug.level_w:.0f} W before")
 
 
 def _returning(plug: Plug, known_s: float, past: Past, limits: CompletionLimits) -> Plug:
@@ -88,14 +90,13 @@ def _returning(plug: Plug, known_s: float, past: Past, limits: CompletionLimits)
     if plug.loads < _IN_A_ROW:
         return plug
     was_out = plug.nothings >= _IN_A_ROW and limits.swap_min_s <= nothing_s <= limits.swap_max_s
-    steady = plug.returned == 0 or past.count - plug.returned >= limits.blocks(limits.added_steady_s)
-    examine = was_out and plug.seen and plug.level_w > 0 and steady
+    steady = plug.returned is None or past.count - plug.returned >= limits.blocks(limits.added_steady_s)
     return Plug(
         loads=plug.loads,
         seen=True,
-        level_w=plug.level_w if examine else 0.0,
-        factor=plug.factor if examine else 0.0,
-        back_s=0.0 if examine else None,
+        level_w=plug.level_w,
+        factor=plug.factor,
+        back_s=0.0 if was_out and steady else None,
         returned=past.count,
     )
 
@@ -115,7 +116,7 @@ def _examine(
         )
     if back_s < limits.swap_to_s:
         return plug, None
-    new_w, new_factor = mean(plug.watts), plug.factor_sum / plug.factor_count
+    (new_w, _), new_factor = average(plug.watts), plug.factor_sum / plug.factor_count
     verdict = None
     if _is_other(plug, new_w, new_factor, past.plateau_w, limits):
         verdict = Verdict(
@@ -125,9 +126,7 @@ def _examine(
     return Plug(loads=plug.loads, seen=True, returned=plug.returned), verdict
 
 
-def _is_other(
-    plug: Plug, new_w: float, new_factor: float, plateau_w: float | None, limits: CompletionLimits
-) -> bool:
+def _is_other(plug: Plug, new_w: float, new_factor: float, plateau_w: float | None, limits: CompletionLimits) -> bool:
     """Return whether the load that came back is another one.
 
     In the tail a pack that rested a moment takes more than before, so there only the plateau is a measure.
@@ -171,7 +170,7 @@ def watch_added(added: Added, past: Past, limits: CompletionLimits, *, tapered: 
     """
     idle = Added(steady=past.quiet, disturbed=past.disturbed)
     if added.blocks == 0:
-        if past.step == 1.0 or added.steady < limits.blocks(limits.added_steady_s):
+        if past.step == 1.0 or not _was_steady(added, past, limits):
             return idle, None
         whole = past.step > 1.0 and not (added.disturbed or past.disturbed)
         added = Added(old_w=past.means_w[-2], tapered=tapered and whole)
@@ -188,3 +187,12 @@ def watch_added(added: Added, past: Past, limits: CompletionLimits, *, tapered: 
     if beyond and limits.added_floor_w <= added.old_w and new_w < limits.added_ratio * added.old_w:
         return idle, Verdict("added_load", f"from {added.old_w:.0f} W to {new_w:.0f} W in one step")
     return idle, None
+
+
+def _was_steady(added: Added, past: Past, limits: CompletionLimits) -> bool:
+    """Return whether the blocks before the newest one held a level: a taper may, pulses do not."""
+    blocks = limits.blocks(limits.added_steady_s)
+    if added.steady < blocks:
+        return False
+    before_w = past.means_w[-blocks - 1 : -1]
+    return max(before_w) - min(before_w) <= limits.plateau_agree_share * max(before_w)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from safety.verdict import Verdict
+from safety.verdict import Verdict, lasting
 
 if TYPE_CHECKING:
     from safety.completion_limits import CompletionLimits
@@ -95,10 +95,9 @@ def _full(low: Low, plateau_w: float, limits: CompletionLimits) -> Verdict | Non
     lost_w = low.lows_w[0] - low.lows_w[-1]
     if lost_w >= max(limits.still_w, limits.still_share * plateau_w) and low.count < limits.blocks(limits.low_max_s):
         return None
-    minutes = low.count * limits.block_s / 60
+    low_for = lasting(low.count * limits.block_s)
     return Verdict(
-        "full",
-        f"{low.lows_w[-1]:.1f} W for {minutes:.1f} min, from {low.level_w:.0f} W, plateau {plateau_w:.0f} W",
+        "full", f"{low.lows_w[-1]:.1f} W for {low_for}, down from {low.level_w:.0f} W, plateau {plateau_w:.0f} W"
     )
 
 
@@ -114,10 +113,9 @@ def watch_start(state: NeverGoing, past: Past, limits: CompletionLimits) -> tupl
     if (past.plateau_w or 0.0) >= limits.idle_plateau_w or past.means_w[-1] >= limits.idle_w:
         return (NeverGoing() if state.count else state), None
     state = NeverGoing(state.count + 1)
-    flat = min(limits.blocks(limits.idle_flat_s), len(past.means_w))
-    newest = past.means_w[-flat:]
+    newest = past.means_w[-limits.blocks(limits.idle_flat_s) :]
     level = max(newest) - min(newest) <= max(1.0, limits.idle_flat_share * max(newest))
     if state.count < limits.blocks(limits.idle_s) or not level:
         return state, None
-    minutes = state.count * limits.block_s / 60
-    return state, Verdict("low_power", f"{past.means_w[-1]:.1f} W, never above {max(newest):.1f} W in {minutes:.0f} min")
+    low_for = lasting(state.count * limits.block_s)
+    return state, Verdict("low_power", f"{past.means_w[-1]:.1f} W, below {limits.idle_w:.0f} W for {low_for}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import fsum
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,10 @@ if TYPE_CHECKING:
 
 #: Changes from block to block that say what is usual.
 _USUAL_OVER = 10
+#: So many of them, the largest, are steps and their rests and not usual.
+_RARE = 2
 #: A change this many times the usual one stands out.
-_STANDS_OUT = 4.0
+_STANDS_OUT = 5.0
 #: Powers below this are compared as if they were this high, W.
 _LEAST_W = 0.5
 
@@ -24,7 +27,7 @@ class Past:
 
     ``means_w``: newest last, as many as the longest look back needs. ``plateau_w``: best mean over a few agreeing
     blocks, None until there was one. ``count``: blocks since the session began. ``quiet``: blocks since the last
-    step. ``step``: what the newest block was multiplied by in a step, 1.0 when there was none.
+    step or pulse. ``step``: what the newest block was multiplied by in a step, 1.0 when there was none.
     ``disturbed``: part of the newest block is not known.
     """
 
@@ -42,13 +45,16 @@ class Past:
 
 
 def remember(past: Past, block: Block, limits: CompletionLimits, *, hold_plateau: bool) -> Past:
-    """Return the past with ``block`` in it. ``hold_plateau``: a step is being examined, the plateau stays."""
+    """Return the past with ``block`` in it. ``hold_plateau``: a step is being examined, the plateau stays.
+
+    A block that stands out upwards is not yet part of a level either.
+    """
     step = _step(past, block.mean_w, limits)
-    quiet = past.quiet + 1 if step == 1.0 and past.means_w else 0
+    quiet = past.quiet + 1 if step == 1.0 and past.means_w and not block.pulsed else 0
     look_back = limits.blocks(limits.flat_over_s) + limits.blocks(limits.mean_s)
     means_w = (*past.means_w, block.mean_w)[-look_back:]
     past = replace(past, means_w=means_w, count=past.count + 1, quiet=quiet, step=step, disturbed=block.disturbed)
-    return past if hold_plateau else _raise_plateau(past, limits)
+    return past if hold_plateau or step > 1.0 else _raise_plateau(past, limits)
 
 
 def _step(past: Past, mean_w: float, limits: CompletionLimits) -> float:
@@ -58,8 +64,9 @@ def _step(past: Past, mean_w: float, limits: CompletionLimits) -> float:
     old_w = max(past.means_w[-1], _LEAST_W)
     new_w = max(mean_w, _LEAST_W)
     recent_w = past.means_w[-_USUAL_OVER - 1 :]
-    changes = [abs(b - a) / max(a, _LEAST_W) for a, b in zip(recent_w, recent_w[1:], strict=False)]
-    usual = fsum(changes) / len(changes) if changes else 0.0
+    changes = sorted(abs(after_w - before_w) / max(before_w, _LEAST_W) for before_w, after_w in pairwise(recent_w))
+    common = changes[:-_RARE] or (0.0,)
+    usual = fsum(common) / len(common)
     if abs(new_w - old_w) <= max(limits.step_w, max(limits.step_share, _STANDS_OUT * usual) * old_w):
         return 1.0
     return new_w / old_w

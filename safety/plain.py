@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from types import NoneType, UnionType
 from typing import TypeVar, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -17,7 +16,7 @@ def restore(cls: type[T], plain: object) -> T:
     Lists stand for tuples. Raises ValueError for missing or unknown keys, wrong types and numbers that are not finite.
     """
     if not isinstance(plain, Mapping):
-        raise ValueError(f"{cls.__name__}: expected a table, got {type(plain).__name__}")
+        raise ValueError(f"{cls.__name__}: expected a table, got {type(plain).__name__}")  # noqa: TRY004 - bad data
     hints = get_type_hints(cls)
     names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
     if set(plain) != names:
@@ -26,10 +25,10 @@ def restore(cls: type[T], plain: object) -> T:
 
 
 def _value(hint: object, plain: object, where: str) -> object:
-    if get_origin(hint) is UnionType:
-        if plain is None and NoneType in get_args(hint):
+    if type(None) in get_args(hint):
+        if plain is None:
             return None
-        (hint,) = (arg for arg in get_args(hint) if arg is not NoneType)
+        (hint,) = (arg for arg in get_args(hint) if arg is not type(None))
     if isinstance(hint, type) and is_dataclass(hint):
         return restore(hint, plain)
     if get_origin(hint) is tuple:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import fsum
 from typing import TYPE_CHECKING
 
-from safety.verdict import Verdict
+from safety.verdict import Verdict, lasting
 
 if TYPE_CHECKING:
     from safety.completion_limits import CompletionLimits
@@ -30,7 +30,8 @@ class Tail:
 
     ``age``: its blocks. ``crest_w``: its highest power, ``least_w``: its lowest mean since there is a tail, both moved
     along with small steps so that a step is not taken for a smooth fall. ``tapered``: there was a smooth fall, in
-    this stage or one before it. ``flat``, ``rising``: blocks in a row. ``bins_w``: long memory.
+    this stage or one before it. ``floats``: the stage began with a step down out of a taper. ``flat``, ``rising``:
+    blocks in a row. ``bins_w``: long memory, means of five blocks; ``bin_w``, ``bin_count``: the one being filled.
     """
 
     age: int = 0
@@ -56,12 +57,12 @@ def watch_tail(tail: Tail, past: Past, limits: CompletionLimits, *, low: bool) -
         now_w = past.mean_w(_NOW)
         falling = now_w <= (1 - limits.fall_share) * tail.crest_w
         tail = replace(tail, crest_w=max(tail.crest_w, now_w), tapered=tail.tapered or falling)
-    if falling:
+    if falling or tail.least_w is not None:
         tail = _slopes(tail, past, limits)
         verdict = _plateau_or_rising(tail, past, limits)
         if verdict is not None:
             return tail, verdict
-    return tail, _strong_float(tail, past, limits) or _no_taper(tail, limits)
+    return tail, _strong_float(tail, past, limits) or _no_taper(tail, past, limits)
 
 
 def _stage(tail: Tail, past: Past, limits: CompletionLimits) -> Tail:
@@ -81,6 +82,7 @@ def _stage(tail: Tail, past: Past, limits: CompletionLimits) -> Tail:
         least_w=None if tail.least_w is None else tail.least_w * past.step,
         flat=0,
         rising=0,
+        bin_w=tail.bin_w * past.step,
         bins_w=tuple(w * past.step for w in tail.bins_w),
     )
 
@@ -94,7 +96,7 @@ def _slopes(tail: Tail, past: Past, limits: CompletionLimits) -> Tail:
     least_w = now_w if tail.least_w is None else min(tail.least_w, now_w)
     rising = tail.rising + 1 if now_w > (1 + limits.rising_share) * least_w else 0
     flat = 0
-    if settled >= mean + over:
+    if settled >= mean + over and now_w <= limits.flat_below_share * (past.plateau_w or 0.0):
         flat = tail.flat + 1 if now_w > (1 - limits.flat_share) * past.mean_w(mean, back=over) else 0
     return replace(tail, least_w=least_w, rising=rising, flat=flat)
 
@@ -104,8 +106,8 @@ def _plateau_or_rising(tail: Tail, past: Past, limits: CompletionLimits) -> Verd
     if tail.rising >= limits.blocks(limits.rising_hold_s):
         return Verdict("rising", f"{now_w:.1f} W, {tail.least_w:.1f} W at its lowest, {tail.crest_w:.0f} W at first")
     if tail.flat >= limits.blocks(limits.flat_hold_s):
-        over_min = (limits.flat_over_s + limits.flat_hold_s) / 60
-        return Verdict("plateau", f"{now_w:.1f} W, level for {over_min:.0f} min, fallen from {tail.crest_w:.0f} W")
+        level_for = lasting(limits.flat_over_s + limits.flat_hold_s)
+        return Verdict("plateau", f"{now_w:.1f} W, level for {level_for}, down from {tail.crest_w:.0f} W")
     return None
 
 
@@ -114,7 +116,8 @@ def _strong_float(tail: Tail, past: Past, limits: CompletionLimits) -> Verdict |
     settled = tail.floats and tail.age >= limits.blocks(limits.float_s)
     if not settled or now_w > min(tail.crest_w, limits.tapered_share * plateau_w):
         return None
-    return Verdict("full", f"{now_w:.1f} W float for {tail.age * limits.block_s / 60:.0f} min, plateau {plateau_w:.0f} W")
+    float_for = lasting(tail.age * limits.block_s)
+    return Verdict("full", f"{now_w:.1f} W of float for {float_for} after a taper, plateau {plateau_w:.0f} W")
 
 
 def _bin(tail: Tail, past: Past, limits: CompletionLimits) -> Tail:
@@ -126,11 +129,15 @@ def _bin(tail: Tail, past: Past, limits: CompletionLimits) -> Tail:
     return replace(tail, bin_w=0.0, bin_count=0, bins_w=(*tail.bins_w, sum_w / _BIN)[-_MOST_BINS:])
 
 
-def _no_taper(tail: Tail, limits: CompletionLimits) -> Verdict | None:
-    """Judge whenever a bin is complete: the top, the rise before it, and what came after it."""
+def _no_taper(tail: Tail, past: Past, limits: CompletionLimits) -> Verdict | None:
+    """Judge whenever a bin is complete: the top, the rise before it, and what came after it.
+
+    Far below the plateau it is not judged: the pulses of a pulse charger may taper in many small steps.
+    """
     recent, window = limits.blocks(limits.no_rise_s) // _BIN, limits.blocks(limits.rise_window_s) // _BIN
     before_w = tail.bins_w[:-recent]
-    if tail.bin_count or not before_w:
+    high_w = (1 - limits.fall_share) * (past.plateau_w or 0.0)
+    if tail.bin_count or not before_w or past.means_w[-1] < high_w:
         return None
     top_w = max(before_w)
     top = before_w.index(top_w)

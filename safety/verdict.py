@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_MINUTES_FROM_S = 120.0
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -34,3 +36,8 @@ class Verdict:
 
     reason: str
     detail: str
+
+
+def lasting(seconds: float) -> str:
+    """Return a duration as a person would read it: seconds up to two minutes, then minutes."""
+    return f"{seconds:.1f} s" if seconds < _MINUTES_FROM_S else f"{seconds / 60:.1f} min"

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safety.completion import CompletionLimits, CompletionState, Sample, advance, begin
+from safety.hazards import HazardMemory, PortInputs, judge
 from safety.limits import PortLimits
+from safety.reading import MeterReading, ProbeReading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 DIRECTORY = Path(__file__).parent
 #: A code of the catalogue whose word in the vocabulary of the labels is another one.
 _LABEL_WORDS = {"no_charger": "no_load"}
+#: Hazards that cut, in the vocabulary of the labels.
+_HAZARD_WORDS = {"over_current": "overload", "over_power": "overload", "over_temperature": "over_temperature"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +62,19 @@ def load(name: str, directory: Path = DIRECTORY) -> Curve:
 class FullDetector:
     """The shipped rules for one session, in the form that scoring programs call.
 
-    Over-power and over-temperature belong to the protective rules; here they stand in with the same defaults, so
-    that a curve with a kettle on the socket is judged as the product would.
+    Protective rules come first, as in the engine: ``port`` are the limits of the socket. The labels were made for a
+    port of 1000 W and give no limit of the current, so it is that of the socket itself, 10 A.
     """
 
     def __init__(self, limits: CompletionLimits | None = None, port: PortLimits | None = None) -> None:
         self._limits = limits or CompletionLimits()
-        self._port = port or PortLimits()
+        self._port = port or PortLimits(current_limit_a=10.0, power_limit_w=1000.0)
+        self._memory = HazardMemory()
         self._state: CompletionState | None = None
-        self._fast = 0
-        self._over_since_s: float | None = None
-        self._hot_since_s: float | None = None
 
     def update(self, t_s: float, volts: float, amps: float, watts: float, celsius: float) -> str | None:
         """Judge one reading; return ``reason: detail`` when the port would be cut, else None."""
-        hazard = self._hazard(t_s, watts, celsius)
+        hazard = self._hazard(t_s, volts, amps, watts, celsius)
         if hazard is not None:
             return hazard
         state = begin(t_s) if self._state is None else self._state
@@ -81,23 +83,14 @@ class FullDetector:
             return None
         return f"{_LABEL_WORDS.get(verdict.reason, verdict.reason)}: {verdict.detail}"
 
-    def _hazard(self, t_s: float, watts: float, celsius: float) -> str | None:
-        port = self._port
-        self._fast = self._fast + 1 if watts > port.over_current_fast_ratio * port.power_limit_w else 0
-        self._over_since_s = _since(self._over_since_s, t_s, watts > port.over_current_slow_ratio * port.power_limit_w)
-        self._hot_since_s = _since(self._hot_since_s, t_s, celsius >= port.temperature_trip_c)
-        slow = self._over_since_s is not None and t_s - self._over_since_s >= port.over_current_slow_s
-        if self._fast >= port.fast_samples or slow:
-            return f"overload: {watts:.0f} W on a port for {port.power_limit_w:.0f} W"
-        if self._hot_since_s is not None and t_s - self._hot_since_s >= port.temperature_trip_s:
-            return f"over_temperature: {celsius:.0f} °C"
-        return None
-
-
-def _since(since_s: float | None, t_s: float, holds: bool) -> float | None:  # noqa: FBT001 - the fact itself
-    if not holds:
-        return None
-    return t_s if since_s is None else since_s
+    def _hazard(self, t_s: float, volts: float, amps: float, watts: float, celsius: float) -> str | None:
+        try:
+            inputs = PortInputs(MeterReading(t_s, volts, amps, watts), probe=ProbeReading(t_s, celsius))
+        except ValueError:
+            return None  # outside the range gates: guard would see no reading here
+        self._memory, found = judge(self._memory, inputs, self._port, t_s)
+        code = next((code for code in found if code in _HAZARD_WORDS), None)
+        return None if code is None else f"{_HAZARD_WORDS[code]}: {amps:.1f} A, {watts:.0f} W, {celsius:.0f} °C"
 
 
 def full_detector() -> FullDetector:

@@ -1,0 +1,91 @@
+"""The stored curves load as they are described."""
+
+from __future__ import annotations
+
+import gzip
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil_rig.curves import FullDetector, full_detector, labels, load, names
+from safety.completion import CompletionLimits
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_every_label_has_its_curve_and_every_curve_its_label() -> None:
+    """Forty of each; 30 of them normal."""
+    truth = labels()
+    assert names() == tuple(sorted(truth))
+    assert len(truth) == 40
+    assert sum(label["expect"] == "full" for label in truth.values()) == 30
+
+
+def test_a_curve_is_seven_columns_of_one_length() -> None:
+    """Times rise, units are those of the README."""
+    curve = load("o014-normal")
+    lengths = {len(getattr(curve, name)) for name in ("t_s", "volts", "amps", "watts", "wh", "pf", "celsius")}
+    assert len(lengths) == 1
+    assert all(before < after for before, after in zip(curve.t_s, curve.t_s[1:], strict=False))
+    assert curve.volts[100] == 227.0
+    assert 80 < curve.watts[100] < 100
+    assert load("o014-normal") is curve
+
+
+def test_an_unknown_curve_is_an_error() -> None:
+    """A wrong name does not give an empty curve."""
+    with pytest.raises(FileNotFoundError):
+        load("o999-normal")
+
+
+def test_other_columns_are_an_error(tmp_path: Path) -> None:
+    """A file of another kind is not read as numbers in the wrong places."""
+    with gzip.open(tmp_path / "x.csv.gz", "wt") as file:
+        file.write("t_s,watts\n0,1\n")
+    with pytest.raises(ValueError, match="x: unknown columns"):
+        load("x", tmp_path)
+
+
+def feed(watts: float, celsius: float, seconds: int) -> str | None:
+    """Return the first answer to readings a second apart."""
+    detector = full_detector()
+    answers = (detector.update(float(t), 230.0, watts / 138, watts, celsius) for t in range(seconds))
+    return next((answer for answer in answers if answer is not None), None)
+
+
+@pytest.mark.parametrize(
+    ("watts", "celsius", "seconds", "word"),
+    [
+        (1501.0, 30.0, 2, "overload"),
+        (1501.0, 30.0, 1, None),
+        (1500.0, 30.0, 5, None),
+        (1101.0, 30.0, 6, "overload"),
+        (1101.0, 30.0, 5, None),
+        (1100.0, 30.0, 600, None),
+        (100.0, 80.0, 11, "over_temperature"),
+        (100.0, 80.0, 10, None),
+        (100.0, 79.9, 600, None),
+        (0.0, 30.0, 601, "no_load"),
+    ],
+)
+def test_protective_rules_stand_in_with_their_defaults(
+    watts: float, celsius: float, seconds: int, word: str | None
+) -> None:
+    """A kettle and a hot socket are judged as the product would; words are those of the labels."""
+    answer = feed(watts, celsius, seconds)
+    assert (answer.split(":")[0] if answer else None) == word
+
+
+def test_an_excess_that_ends_starts_again() -> None:
+    """Times of the stand-in rules are of one excess, not of several."""
+    detector = full_detector()
+    watts = [1200.0] * 4 + [100.0] + [1200.0] * 4 + [1600.0, 100.0, 1600.0, 100.0]
+    assert all(detector.update(float(t), 230.0, 5.0, w, 30.0) is None for t, w in enumerate(watts))
+
+
+def test_the_detector_takes_other_limits() -> None:
+    """For rigs that run faster than life."""
+    detector = FullDetector(CompletionLimits().scaled(100))
+    answers = [detector.update(t / 10, 230.0, 0.0, 0.0, 30.0) for t in range(70)]
+    assert answers.index(next(a for a in answers if a)) == 60

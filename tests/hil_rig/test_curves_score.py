@@ -1,0 +1,120 @@
+"""The score on the stored curves, held as a ratchet: it may become better, not worse."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil_rig.curves import Curve, FullDetector, full_detector, labels, load, names
+from hil_rig.score_metrics import Outcome, judge, run, score, summary
+from hil_rig.score_perturb import perturbed
+from hil_rig.synthetic import sessions
+from safety.completion import CompletionLimits, CompletionState, Sample, advance, begin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+CUTS_PER_CURVE = 20
+
+
+def cases() -> Iterator[tuple[str, Curve, Mapping[str, Any]]]:
+    """Yield every stored curve with its label."""
+    truth = labels()
+    for name in names():
+        yield name, load(name), truth[name]
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> dict[str, Outcome]:
+    """Return how the shipped rules did, curve by curve."""
+    return score(cases(), full_detector)
+
+
+def test_all_normal_curves_end_right(outcomes: dict[str, Outcome]) -> None:
+    """30 of 30: none early, late or never, no alarm where there is nothing, not long after full."""
+    figures = summary(outcomes.values())
+    assert (figures["ok"], figures["normal_curves"], figures["wrong_alarm"]) == (30, 30, 0)
+    assert figures["delay_median_min"] <= 11
+    assert figures["delay_p95_min"] <= 40
+    assert figures["over_wh_mean"] <= 2.5
+
+
+def test_all_anomalies_are_caught_and_named(outcomes: dict[str, Outcome]) -> None:
+    """10 of 10 inside their window, under a reason that names them."""
+    figures = summary(outcomes.values())
+    assert (figures["caught"], figures["reason_ok"], figures["anomaly_curves"]) == (10, 10, 10)
+    assert figures["anomaly_over_wh_mean"] <= 55
+
+
+def test_the_state_survives_a_restart_anywhere() -> None:
+    """Every curve cut at 20 places: what comes back from JSON is the same state, hence the same verdict and time."""
+    limits = CompletionLimits()
+    for name in names():
+        curve = load(name)
+        every = len(curve.t_s) // CUTS_PER_CURVE
+        state = begin(curve.t_s[0])
+        for i, reading in enumerate(zip(curve.t_s, curve.volts, curve.amps, curve.watts, strict=True)):
+            state, verdict = advance(state, Sample(*reading), limits)
+            if i % every == 0:
+                restored = CompletionState.from_plain(json.loads(json.dumps(state.to_plain())))
+                assert restored == state, (name, reading[0])
+                state = restored
+            if verdict is not None:
+                break
+
+
+@pytest.mark.parametrize("what", ["crosstalk0.5", "crosstalk1"])
+def test_crosstalk_changes_nothing(what: str) -> None:
+    """0.5 and 1 % of a neighbour that comes and goes: the same curves right, caught and named."""
+    figures = summary(score(perturbed(what, cases()), full_detector).values())
+    assert (figures["ok"], figures["caught"], figures["reason_ok"], figures["wrong_alarm"]) == (30, 10, 10, 0)
+    assert figures["delay_median_min"] <= 11.5
+
+
+@pytest.mark.parametrize("what", ["slower20", "faster20", "power1.4", "noise", "gaps"])
+def test_worse_curves_are_still_right(what: str) -> None:
+    """Stretched, resized, noisy, with gaps: as many right as there are."""
+    figures = summary(score(perturbed(what, cases()), full_detector).values())
+    assert figures["ok"] == figures["normal_curves"]
+    assert figures["caught"] == figures["anomaly_curves"]
+    assert figures["wrong_alarm"] == 0
+
+
+def replayed(curve: Curve, label: Mapping[str, Any], scale: float, every_s: float) -> tuple[Curve, dict[str, Any]]:
+    """Return the curve as a rig reads it that replays it ``scale`` times as fast as life, every ``every_s``."""
+    picked, index = [], 0
+    while index * every_s * scale < curve.t_s[-1]:
+        picked.append(bisect_right(curve.t_s, index * every_s * scale) - 1)
+        index += 1
+    columns = (curve.volts, curve.amps, curve.watts, curve.wh, curve.pf, curve.celsius)
+    fast = Curve(tuple(i * every_s for i in range(index)), *(tuple(c[i] for i in picked) for c in columns))
+    moments = ("full_s", "event_s", "cut_from_s", "cut_by_s")
+    return fast, {**label, **{key: label[key] and label[key] / scale for key in moments}}
+
+
+@pytest.mark.parametrize(("scale", "every_s"), [(100, 0.1), (100, 0.15), (200, 0.1), (200, 0.15), (300, 0.1)])
+@pytest.mark.parametrize("name", ["o002-normal", "o016-normal", "o024-pause", "o033-runaway"])
+def test_a_rig_may_replay_faster_than_life(name: str, scale: float, every_s: float) -> None:
+    """With two to six readings a block each curve ends for its reason inside its window."""
+    curve, label = replayed(load(name), labels()[name], scale, every_s)
+    limits = CompletionLimits().scaled(scale)
+    outcome = judge(curve, label, *run(curve, FullDetector(limits)))
+    assert outcome.result in {"ok", "caught"}
+    assert not outcome.wrong_alarm
+
+
+def test_made_up_sessions_end_right_too() -> None:
+    """Other physics, other chargers, six meters: no alarm where nothing is wrong, and few mistakes.
+
+    The mistakes that remain are pauses on meters that cannot see a charger's standby: for them a pause and a pulled
+    plug look the same.
+    """
+    outcomes = score(sessions(54, seed=3), full_detector)
+    figures = summary(outcomes.values())
+    assert figures["wrong_alarm"] == 0
+    wrong = [o for o in outcomes.values() if o.result not in {"ok", "caught"}]
+    assert len(wrong) <= 6
+    assert all(o.kind in {"pause", "runaway", "near_full"} for o in wrong)
