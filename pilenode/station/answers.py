@@ -73,13 +73,15 @@ class Answers:
                 assert_never(request)
 
     async def _status(self) -> StatusReply:
-        status = self._journal.status()
-        problem = status.problem
-        records: list[SessionRecord] = []
+        problem, found = None, []
         try:
-            records = [record(facts, status.acked_seq) for facts in await self._journal.open_sessions()]
+            found = await self._journal.open_sessions()
         except JournalFailedError as error:
-            problem = problem or error.problem
+            problem = error.problem
+        # Read after the sessions: where one of them is missing because it has ended, its end counts as unsent.
+        status = self._journal.status()
+        problem = status.problem or problem
+        records = [record(facts, status.acked_seq) for facts in found]
         upstream, sync = self.upstream or (None, None)
         protocol = sync.protocol if sync is not None else None
         return StatusReply(

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from pilenode.ipc.codec import encode
-from pilenode.ipc.messages import Plan, SessionsReply
+from pilenode.ipc.messages import Plan, SessionsReply, Status, StatusReply
 from pilenode.ipc.messages import Sessions as AskSessions
 from pilenode.station.answers import Answers
 from pilenode.station.control import Peer
@@ -130,3 +130,29 @@ def test_history_never_outgrows_a_frame(tmp_path: Path) -> None:
     assert 300 < len(reply.sessions) < 1000
     assert reply.sessions[0].session.endswith("s999")
     assert encode(reply)
+
+
+def test_a_session_that_is_not_open_any_more_counts_as_unsent(tmp_path: Path) -> None:
+    """An end that is written while the status is put together is never missing on both sides."""
+
+    async def main() -> StatusReply:
+        journal = Journal(tmp_path / "j.db", reserve_bytes=0)
+        await journal.recover()
+        await journal.append([NewFact(FactKind.SESSION_STARTED, STARTED, "s1")])
+        await journal.acknowledge(journal.status().log_id, 1)
+        read = journal.open_sessions
+
+        async def read_late() -> list[SessionFacts]:
+            await journal.append([NewFact(FactKind.SESSION_ENDED, ENDED, "s1")])
+            return await read()
+
+        journal.open_sessions = read_late  # type: ignore[method-assign]
+        terms = Terms(lease_s=60.0, checkpoint_s=60.0, tariff=TARIFF)
+        sessions = Sessions(journal, GuardLink(str(tmp_path / "none")), terms)
+        reply = await Answers("n1", journal, sessions, dict).answer(Status(), Peer(1, 0, 0))
+        await journal.close()
+        assert isinstance(reply, StatusReply)
+        return reply
+
+    reply = asyncio.run(main())
+    assert (reply.sessions, reply.outbox) == ([], 1)

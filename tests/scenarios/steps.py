@@ -8,7 +8,7 @@ from hil_rig.harness import wait
 from pilenode.ipc import messages
 
 if TYPE_CHECKING:
-    from hil_rig.harness import GuardClient
+    from hil_rig.harness import GuardClient, Harness
 
 
 def switch_on(client: GuardClient, port: int, session: str, plan: messages.Plan | None = None) -> None:
@@ -21,3 +21,11 @@ def switch_on(client: GuardClient, port: int, session: str, plan: messages.Plan 
 def port_of(client: GuardClient, port: int) -> messages.PortSnapshot:
     """Return guard's view of one port."""
     return next(one for one in client.snapshot().ports if one.port == port)
+
+
+def opened_at(cabinet: Harness, port: int) -> float:
+    """Return when the relay of ``port`` opened (CLOCK_MONOTONIC, s), once the rig has seen it in the pins file."""
+    wait(f"the rig sees port {port} open", lambda: cabinet.rig.opened_at(port) is not None, 2.0, every_s=0.005)
+    opened = cabinet.rig.opened_at(port)
+    assert opened is not None
+    return opened

