@@ -70,7 +70,7 @@ lock: ## renew requirements/*.txt from requirements/*.in
 	build/lock/bin/python -m pip install --quiet uv==0.13.9
 	cd requirements && for name in runtime dev; do \
 	  ../build/lock/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --only-binary :all: \
-	    --no-header --no-emit-index-url --no-emit-find-links $(UPGRADE) $$name.in --output-file $$name.txt && \
+	    --no-header $(UPGRADE) $$name.in --output-file $$name.txt && \
 	  sed -i '1i # Made by `make lock` from '$$name'.in; `make lock UPGRADE=--upgrade` renews every pin. Do not edit.' \
 	    $$name.txt || exit 1; done
 

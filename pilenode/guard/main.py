@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import secrets
 import signal
 from pathlib import Path
@@ -12,7 +11,7 @@ import structlog
 
 import safety
 from drivers.gpio import GpioError
-from pilenode import clock, log
+from pilenode import clock, instance, log
 from pilenode.guard import assemble, blackbox, latches, rights
 from pilenode.guard.board import Board
 from pilenode.guard.housekeeper import Housekeeper
@@ -39,8 +38,10 @@ def run(config: Config) -> int:
     logger = structlog.get_logger()
     directory = Path(config.guard.state_dir)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = (directory / "lock").open("w")
+        lock = instance.claim(directory)
+    except instance.TakenError:
+        logger.error("cannot start", error="another guard is running", remedy="stop it first")
+        return EXIT_CONFIG
     except OSError as error:
         logger.error("cannot start", error=str(error), remedy="check guard.state_dir")
         return EXIT_CONFIG
@@ -49,11 +50,6 @@ def run(config: Config) -> int:
     if group and allowed.group is None:
         logger.warning("group does not exist, only guard's own user and root may grant", group=group)
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            logger.error("cannot start", error="another guard is running", remedy="stop it first")
-            return EXIT_CONFIG
         try:
             relays, contacts = assemble.relays(config)
         except GpioError as error:

@@ -7,14 +7,13 @@ waits for a network, and a journal or a guard that is not there is a state, not 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from pilenode import clock, log
+from pilenode import clock, instance, log
 from pilenode.notify import Notifier
 from pilenode.station import wallclock
 from pilenode.station.answers import Answers
@@ -43,19 +42,15 @@ def run(config: Config) -> int:
     """Run the station until SIGTERM or SIGINT. Return 0: asked to stop, 1: a bug, 2: it cannot start."""
     log.configure("station")
     logger = structlog.get_logger()
-    directory = Path(config.station.data_dir)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = (directory / "lock").open("w")
+        lock = instance.claim(Path(config.station.data_dir))
+    except instance.TakenError:
+        logger.error("cannot start", error="another station is running", remedy="stop it first")
+        return EXIT_CANNOT_START
     except OSError as error:
         logger.error("cannot start", error=str(error), remedy="check station.data_dir")
         return EXIT_CANNOT_START
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            logger.error("cannot start", error="another station is running", remedy="stop it first")
-            return EXIT_CANNOT_START
         return asyncio.run(Station(config).run())
 
 
