@@ -58,6 +58,7 @@ def measure(directory: Path, count: int) -> Iterator[Figure]:
             cabinet.start("guard")
             cabinet.start("station")
             bench = Bench(cabinet, cabinet.guard(), broker, disk)
+            wait("every port ready", bench.ready)
             for shot in range(count):
                 try:
                     figure.samples.append(bench.shoot(1 + shot % PORTS, f"shot-{shot}", trouble))
@@ -94,6 +95,11 @@ class Bench:
             raise HarnessError("the relay did not open after the step")
         wait("reset", lambda: self.guard.ask(messages.Reset(port=port, by="bench")) == messages.Done(), 10.0)
         return (opened - passed) * 1000
+
+    def ready(self) -> bool:
+        """Return whether every meter and probe has been read: an order before that is refused for good."""
+        ports = self.guard.snapshot().ports
+        return all(port.register_mwh is not None and port.temperature_c is not None for port in ports)
 
     def _start(self, port: int, order: str) -> bool:
         try:
