@@ -128,8 +128,6 @@ def _guard(terminal: Terminal, guard: Snapshot | None) -> Styled:
     up = duration(guard.uptime_s)
     contactor = terminal.pick("闭合", "closed") if guard.contactor else terminal.pick("断开", "open")
     text = terminal.pick(f"运行 {up}，主接触器{contactor}", f"up {up}, contactor {contactor}")
-    if guard.promise_s is not None:
-        text += terminal.pick(f"，最迟 {guard.promise_s:.1f} 秒断电", f", cuts within {guard.promise_s:.1f} s")
     return Styled(text, "green")
 
 

@@ -144,7 +144,6 @@ class Snapshot(_Message, frozen=True, kw_only=True, tag="snapshot"):
     contactor: bool
     cabinet_faults: list[str]
     ports: list[PortSnapshot]
-    promise_s: float | None = None  # computed worst-case hazard-to-open time, when known
     ticks: int = 0
     tick_late_max_s: float = 0.0  # worst lateness of a tick since start
     dropped_messages: int = 0  # malformed, oversized or unauthorised requests since start

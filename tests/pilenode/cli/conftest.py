@@ -143,7 +143,6 @@ def cabinet() -> StatusReply:
         contactor=True,
         cabinet_faults=["smoke"],
         ports=ports,
-        promise_s=1.3,
     )
     return StatusReply(
         node="example-001",
