@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Longest path of a Unix socket in bytes (sun_path of unix(7) is 108 with its final zero).
 _LONGEST_SOCKET_PATH = 107
+#: The only kind of contact that may concern some ports alone, and the only one whose alarm may do less than cut.
+_KIND_WITH_PORTS, _KIND_WITH_POLICY = "rcd", "door"
 #: A lease must outlive this many polls, or one late answer ends every session.
 _POLLS_PER_LEASE = 3
 
@@ -73,17 +75,18 @@ def _duplicates(tree: object) -> Iterator[Finding]:
     yield from unique(
         [
             *_one(tree, "gpio", "contactor_pin"),
+            *_one(tree, "gpio", "contactor_feedback_pin"),
             *_one(tree, "gpio", "heartbeat_pin"),
             *each(tree, "port", "relay", "pin"),
             *each(tree, "input", "pin"),
         ]
     )
-    yield from unique([*each(tree, "port", "probe", "id")])
+    yield from unique([*each(tree, "port", "probe", "id"), *_one(tree, "cabinet", "probe", "id")])
     yield from unique([*_one(tree, "guard", "socket"), *_one(tree, "station", "control_socket")])
     yield from unique(
         [
             (path, (bus, unit))
-            for path, unit in each(tree, "port", "meter", "unit")
+            for path, unit in (*each(tree, "port", "meter", "unit"), *_one(tree, "cabinet", "inlet", "unit"))
             if (bus := pick(tree, *path[:-1], "bus")) is not None
         ]
     )
@@ -106,10 +109,10 @@ def _references(tree: object, models: Sequence[str], profiles: Sequence[str]) ->
     names = [name for _, name in each(tree, "bus", "name") if isinstance(name, str)]
     # With a nameless bus in the file nobody can tell which name a port means.
     if isinstance(entries, list) and len(names) == len(entries):
-        for path, name in each(tree, "port", "meter", "bus"):
+        for path, name in (*each(tree, "port", "meter", "bus"), *_one(tree, "cabinet", "inlet", "bus")):
             if name not in names:
                 yield unknown(path, name, names)
-    for path, name in each(tree, "port", "meter", "model"):
+    for path, name in (*each(tree, "port", "meter", "model"), *_one(tree, "cabinet", "inlet", "model")):
         if name not in models:
             yield unknown(path, name, models)
     for path, name in _one(tree, "profile"):
@@ -128,6 +131,43 @@ def _port_limits(tree: object) -> Iterator[Finding]:
                     f"{value} 高于 limits.{key} = {cabinet}。",
                     f"{value} is above limits.{key} = {cabinet}.",
                 )
+
+
+def _inputs(tree: object) -> Iterator[Finding]:
+    """Ports that a contact names exist and are named once, and only kinds that know them name any."""
+    numbers = [number for _, number in each(tree, "port", "number")]
+    ports = pick(tree, "port")
+    complete = isinstance(ports, list) and len(numbers) == len(ports)
+    for path, named in each(tree, "input", "ports"):
+        if not isinstance(named, list):
+            continue
+        kind = pick(tree, *path[:-1], "kind")
+        if named and isinstance(kind, str) and kind != _KIND_WITH_PORTS:
+            yield Finding(
+                path,
+                "without_effect",
+                "只有 rcd 可以指定端口。",
+                f"Only an rcd may name ports; a {kind} concerns them all.",
+            )
+        entries: list[tuple[Path, object]] = [
+            ((*path, index), number) for index, number in enumerate(named) if isinstance(number, int)
+        ]
+        yield from unique(entries)
+        # With a port of unknown number in the file nobody can tell which one is meant.
+        yield from (
+            unknown(where, number, [*map(str, numbers)])
+            for where, number in entries
+            if complete and number not in numbers
+        )
+    for path, policy in each(tree, "input", "policy"):
+        kind = pick(tree, *path[:-1], "kind")
+        if policy != "tell" and isinstance(kind, str) and kind != _KIND_WITH_POLICY:
+            yield Finding(
+                path,
+                "without_effect",
+                f"只有 door 可以设置；{kind} 一律断电。",
+                f"Only a door has a policy; a {kind} always cuts.",
+            )
 
 
 def _rising(tree: object, table: str, *keys: str, equal: bool = False, factor: float = 1) -> Iterator[Finding]:
@@ -150,9 +190,12 @@ def _rising(tree: object, table: str, *keys: str, equal: bool = False, factor: f
 
 
 def _orders(tree: object) -> Iterator[Finding]:
-    yield from _rising(
-        tree, "limits", "temperature_clear_c", "temperature_warn_c", "temperature_inhibit_c", "temperature_trip_c"
-    )
+    for table in ("limits", "cabinet"):
+        yield from _rising(
+            tree, table, "temperature_clear_c", "temperature_warn_c", "temperature_inhibit_c", "temperature_trip_c"
+        )
+    yield from _rising(tree, "limits", "voltage_low_v", "voltage_high_v")
+    yield from _rising(tree, "limits", "meter_stuck_s", "meter_frozen_s")
     yield from _rising(tree, "limits", "over_current_slow_ratio", "over_current_fast_ratio")
     yield from _rising(tree, "upstream", "retry_base_s", "retry_cap_s", equal=True)
     yield from _rising(tree, "station", "poll_s", "lease_s", equal=True, factor=_POLLS_PER_LEASE)
@@ -195,6 +238,16 @@ def _upstream(tree: object) -> Iterator[Finding]:
             )
 
 
+def _contactor(tree: object) -> Iterator[Finding]:
+    if pick(tree, "gpio", "contactor_feedback_pin") is not None and pick(tree, "gpio", "contactor_pin") is None:
+        yield Finding(
+            ("gpio", "contactor_feedback_pin"),
+            "incomplete",
+            "还需要 gpio.contactor_pin。",
+            "gpio.contactor_pin is needed too.",
+        )
+
+
 def _socket_paths(tree: object) -> Iterator[Finding]:
     for path, value in (*_one(tree, "guard", "socket"), *_one(tree, "station", "control_socket")):
         length = len(os.fsencode(str(value)))
@@ -217,5 +270,7 @@ def config_findings(tree: object, models: Sequence[str], profiles: Sequence[str]
     yield from _references(tree, models, profiles)
     yield from _port_limits(tree)
     yield from _orders(tree)
+    yield from _inputs(tree)
+    yield from _contactor(tree)
     yield from _upstream(tree)
     yield from _socket_paths(tree)

@@ -38,11 +38,18 @@ keys of such a file.
 _RULES = """# Rules between keys
 
 - Port numbers, bus names, bus devices, input names, probe ids and socket paths are unique; so is each GPIO pin over
-  all relays, inputs, contactor and heartbeat, and each Modbus address on one bus.
-- `port.meter.bus` names a `[[bus]]`, `port.meter.model` a known meter, `profile` a known profile.
+  all relays, inputs, contactor, its feedback and heartbeat, and each Modbus address on one bus.
+- `port.meter.bus` and `cabinet.inlet.bus` name a `[[bus]]`, `port.meter.model` and `cabinet.inlet.model` a known meter,
+  `profile` a known profile, `input.ports` existing ports, each once.
+- Only an `rcd` names `input.ports`, only a `door` has an `input.policy`.
 - `port.current_limit_a` and `port.power_limit_w` may only lower the values of `[limits]`.
-- `temperature_clear_c` < `temperature_warn_c` < `temperature_inhibit_c` < `temperature_trip_c`, and
-  `over_current_slow_ratio` < `over_current_fast_ratio`.
+- `temperature_clear_c` < `temperature_warn_c` < `temperature_inhibit_c` < `temperature_trip_c`, in `[limits]` and in
+  `[cabinet]`; `over_current_slow_ratio` < `over_current_fast_ratio`, `voltage_low_v` < `voltage_high_v`,
+  `meter_stuck_s` < `meter_frozen_s`.
+- `gpio.contactor_feedback_pin` needs `gpio.contactor_pin`.
+- The worst-case time from a hazard to an open relay is at most `promise.cut_s` for every port, and every meter is read
+  again within `limits.meter_max_age_s` although `promise.dead_meters` of its bus are dead.
+  `pilenode budget --config FILE` shows the computation.
 - `upstream.retry_base_s` ≤ `upstream.retry_cap_s`, and `station.lease_s` is at least three times `station.poll_s`.
 - `upstream.certificate_file` and `upstream.key_file` go together; `upstream.password_file` needs
   `upstream.username`; TLS files need a `mqtts://` url.

@@ -115,6 +115,26 @@ WORDS: dict[str, Wording] = {
         "两者同时设置或同时删除。",
         "Set both or neither.",
     ),
+    "without_effect": Wording(
+        "此处设置不起作用。",
+        "This has no effect here.",
+        "删除该键，或改用它所属的类型。",
+        "Remove it, or use it where it belongs.",
+    ),
+    "promise_broken": Wording(
+        "最坏断电时间超过承诺值。",
+        "The worst-case time from a hazard to an open relay is over the promise.",
+        "减小 limits.meter_max_age_s 或 bus.turnaround_ms、提高波特率，或换用刷新更快的电表；详见 pilenode budget。",
+        "Lower limits.meter_max_age_s or bus.turnaround_ms, raise the baud rate, or use a meter that renews its values "
+        "faster; pilenode budget shows every part.",
+    ),
+    "sweep_too_long": Wording(
+        "轮询太慢，读数会过期，正常端口会被断电。",
+        "The meters of this bus are read too slowly: readings would expire and healthy ports be cut.",
+        "提高波特率、把部分电表分到第二条总线、减小 promise.dead_meters，或增大 limits.meter_max_age_s。",
+        "Raise the baud rate, move meters to a second bus, allow fewer promise.dead_meters, or raise "
+        "limits.meter_max_age_s.",
+    ),
 }
 
 

@@ -6,12 +6,14 @@ the schema's own defaults where both are. Nothing here reads anything but the fi
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import inspect
 
+from config import budget as promise
 from config.cross import config_findings, unknown
 from config.cross_meter import meter_findings
 from config.errors import ConfigError
@@ -24,6 +26,7 @@ from safety.limits import CabinetLimits, PortLimits
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from config.budget import Budget
     from config.errors import Problem
     from config.schema import Port
 
@@ -84,6 +87,7 @@ def _merge(data: Mapping[str, object], profile: Mapping[str, object]) -> dict[st
 
 
 def _judge(text: str, file: str, folder: Path) -> tuple[Merged | None, list[Problem]]:
+    """Return the configuration, None when it cannot be built, and its problems."""
     source = parse(text, file)
     profile, problems = _profile(source.data.get("profile", "default"), folder)
     merged = _merge(source.data, profile.data)
@@ -93,7 +97,9 @@ def _judge(text: str, file: str, folder: Path) -> tuple[Merged | None, list[Prob
     problems += place(findings, source, profile)
     if problems:
         return None, problems
-    return Merged(msgspec.convert(merged, Config), source, profile), []
+    config = msgspec.convert(merged, Config)
+    # Only a configuration without a mistake has a budget.
+    return Merged(config, source, profile), place(promise.findings(config, budget(config)), source, profile)
 
 
 def _sorted(problems: Iterable[Problem]) -> list[Problem]:
@@ -123,7 +129,7 @@ def check(path: str | Path) -> list[Problem]:
 def merge_text(text: str, file: str = "<text>", *, folder: Path = PROFILES) -> Merged:
     """Return the configuration in ``text`` with its sources; raises ConfigError with every problem."""
     merged, problems = _judge(text, file, folder)
-    if merged is None:
+    if merged is None or problems:
         raise ConfigError(_sorted(problems))
     return merged
 
@@ -141,6 +147,17 @@ def load_text(text: str, file: str = "<text>") -> Config:
 def load(path: str | Path) -> Config:
     """Return the configuration in the file ``path``; raises ConfigError with every problem."""
     return merge(path).config
+
+
+def load_unpromised(path: str | Path) -> tuple[Config, list[Problem]]:
+    """Return the configuration in the file ``path`` and what breaks its promise; nothing may run with the latter.
+
+    Raises ConfigError with every problem of another kind.
+    """
+    merged, problems = _judge(read(Path(path)), str(path), PROFILES)
+    if merged is None:
+        raise ConfigError(_sorted(problems))
+    return merged.config, problems
 
 
 # -- meters ------------------------------------------------------------------------------------------------
@@ -169,33 +186,44 @@ def load_meter(model: str) -> MeterProfile:
 # -- what safety is given ----------------------------------------------------------------------------------
 
 
+def _named(kind: type[T], *tables: object, **more: object) -> T:
+    """Return ``kind`` with every field that one of ``tables`` has under the same name, and ``more``."""
+    values = {
+        field.name: getattr(table, field.name)
+        for field in dataclasses.fields(kind)  # type: ignore[arg-type] # both kinds are dataclasses
+        for table in tables
+        if hasattr(table, field.name)
+    }
+    return kind(**(values | more))
+
+
 def port_limits(config: Config, port: Port) -> PortLimits:
     """Return the protective limits of ``port``: those of the cabinet, lowered by its own."""
     limits = config.limits
-    return PortLimits(
+    return _named(
+        PortLimits,
+        limits,
         current_limit_a=limits.current_limit_a if port.current_limit_a is None else port.current_limit_a,
         power_limit_w=limits.power_limit_w if port.power_limit_w is None else port.power_limit_w,
-        over_current_slow_ratio=limits.over_current_slow_ratio,
-        over_current_slow_s=limits.over_current_slow_s,
-        over_current_fast_ratio=limits.over_current_fast_ratio,
-        temperature_clear_c=limits.temperature_clear_c,
-        temperature_warn_c=limits.temperature_warn_c,
-        temperature_inhibit_c=limits.temperature_inhibit_c,
-        temperature_trip_c=limits.temperature_trip_c,
-        temperature_trip_s=limits.temperature_trip_s,
-        meter_max_age_s=limits.meter_max_age_s,
-        probe_max_age_s=limits.probe_max_age_s,
+        time_scale=config.completion.time_scale,
+        meter_behind_relay=port.meter.position == "behind_relay",
     )
 
 
 def cabinet_limits(config: Config) -> CabinetLimits:
     """Return the limits of the cabinet; guard holds no lease for longer than this file lets the station ask."""
     limits = config.limits
-    return CabinetLimits(
+    return _named(
+        CabinetLimits,
+        config.cabinet,
         lease_max_s=config.station.lease_s,
         close_stagger_s=limits.close_stagger_s,
         contactor_settle_s=limits.contactor_settle_s,
         contactor_hold_s=limits.contactor_hold_s,
+        temperature_trip_s=limits.temperature_trip_s,
+        temperature_rise_k_per_min=limits.temperature_rise_k_per_min,
+        temperature_rise_s=limits.temperature_rise_s,
+        probe_max_age_s=limits.probe_max_age_s,
     )
 
 
@@ -208,3 +236,12 @@ def completion_limits(config: Config) -> CompletionLimits:
 def max_duration_s(config: Config) -> float:
     """Return the hard end of a session in seconds, divided by ``completion.time_scale`` as every duration there."""
     return config.completion.max_duration_s / config.completion.time_scale
+
+
+def budget(config: Config) -> Budget:
+    """Return how long a hazard at each port may take at worst until its relay is open."""
+    models = {port.meter.model for port in config.port}
+    if config.cabinet.inlet is not None:
+        models.add(config.cabinet.inlet.model)
+    limits = {port.number: port_limits(config, port) for port in config.port}
+    return promise.compute(config, {model: load_meter(model) for model in models}, limits)

@@ -83,6 +83,13 @@ class Gpio(_Table, frozen=True, kw_only=True):
         Pin | None, Meta(description="Master contactor, BCM number; leave out where there is none")
     ] = None
     contactor_active: Annotated[Literal["high", "low"], Meta(description="Level that closes the contactor")] = "high"
+    contactor_feedback_pin: Annotated[
+        Pin | None, Meta(description="Auxiliary contact of the master contactor, BCM number; leave out where not wired")
+    ] = None
+    contactor_feedback: Annotated[
+        Literal["normally_open", "normally_closed"],
+        Meta(description="Auxiliary contact: normally_open closes with the contactor; it connects the line to ground"),
+    ] = "normally_open"
     heartbeat_pin: Annotated[Pin | None, Meta(description="Dead-man output, BCM number; a 10 Hz square wave")] = None
 
 
@@ -106,6 +113,10 @@ class Meter(_Table, frozen=True, kw_only=True):
     model: Annotated[Name, Meta(description="Name of a profile in config/meters")]
     unit: Annotated[int, Meta(ge=1, le=247, description="Modbus address")]
     bus: Annotated[Name, Meta(description="Name of a [[bus]]")]
+    position: Annotated[
+        Literal["before_relay", "behind_relay"],
+        Meta(description="behind_relay: the meter shows no voltage while the relay is open"),
+    ] = "before_relay"
 
 
 class Relay(_Table, frozen=True, kw_only=True):
@@ -145,11 +156,22 @@ class Port(_Table, frozen=True, kw_only=True):
 
 
 class Input(_Table, frozen=True, kw_only=True):
-    """An external contact that cuts the whole cabinet."""
+    """An external contact that cuts the whole cabinet, or the ports that it names."""
 
     name: Annotated[Name, Meta(description="By which messages name this contact")]
-    kind: Annotated[Literal["smoke", "estop"], Meta(description="What its alarm means")]
+    kind: Annotated[
+        Literal["smoke", "fire", "estop", "rcd", "flood", "door"],
+        Meta(description="What its alarm means: smoke detector, fire panel, emergency stop, tripped RCD, water, door"),
+    ]
     pin: Pin
+    ports: Annotated[
+        list[Annotated[int, Meta(ge=1, le=99)]],
+        Meta(max_length=40, description="Ports that it concerns, for an RCD of some ports; empty: the whole cabinet"),
+    ] = []
+    policy: Annotated[
+        Literal["tell", "inhibit", "cut"],
+        Meta(description="What an open door does: only tell, keep new sessions away, or cut; all other kinds cut"),
+    ] = "tell"
     contact: Annotated[
         Literal["normally_closed", "normally_open"],
         Meta(description="normally_closed: a cut wire alarms too; prefer it"),
@@ -169,6 +191,62 @@ class OneWire(_Table, frozen=True, kw_only=True):
     ] = 2.0
 
 
+class Inlet(_Table, frozen=True, kw_only=True):
+    """The meter of the whole cabinet, in front of all ports."""
+
+    model: Annotated[Name, Meta(description="Name of a profile in config/meters")]
+    unit: Annotated[int, Meta(ge=1, le=247, description="Modbus address")]
+    bus: Annotated[Name, Meta(description="Name of a [[bus]]")]
+
+
+class Cabinet(_Table, frozen=True, kw_only=True):
+    """Protective limits and sensors of the cabinet as a whole."""
+
+    current_limit_a: Annotated[
+        float, Meta(gt=0, le=125, description="What the installer's supply gives to all ports together, A")
+    ] = 10.0
+    shed_ratio: Annotated[float, Meta(gt=1, le=1.3, description="Ports are shed above this many times the limit")] = 1.1
+    shed_s: Annotated[float, Meta(ge=0.5, le=10, description="That excess must last this long, seconds")] = 2.0
+    start_reserve_a: Annotated[
+        float, Meta(ge=0, le=16, description="Kept free for a charger that has just started, A")
+    ] = 1.0
+    probe: Annotated[Probe | None, Meta(description="Temperature of the air inside the cabinet")] = None
+    temperature_clear_c: Annotated[float, Meta(ge=30, le=60, description="Usable again below, °C")] = 50.0
+    temperature_warn_c: Annotated[float, Meta(ge=35, le=65, description="Warning, °C")] = 55.0
+    temperature_inhibit_c: Annotated[float, Meta(ge=40, le=70, description="No new session above, °C")] = 60.0
+    temperature_trip_c: Annotated[float, Meta(ge=45, le=80, description="Cut everything and latch, °C")] = 70.0
+    inlet: Annotated[Inlet | None, Meta(description="Meter in front of all ports; leave out where there is none")] = (
+        None
+    )
+
+
+class Promise(_Table, frozen=True, kw_only=True):
+    """The longest time from a hazard to an open relay that this cabinet is allowed to need."""
+
+    cut_s: Annotated[
+        float, Meta(ge=0.5, le=5, description="A configuration that computes to more is refused, seconds")
+    ] = 5.0
+    dead_meters: Annotated[
+        int, Meta(ge=0, le=8, description="Meters on each bus that may be dead while the promise holds")
+    ] = 2
+    relay_release_ms: Annotated[
+        float, Meta(ge=1, le=500, description="Release time of a port relay (data sheet), milliseconds")
+    ] = 20.0
+    contactor_release_ms: Annotated[
+        float, Meta(ge=1, le=500, description="Release time of the master contactor (data sheet), milliseconds")
+    ] = 100.0
+
+
+class Tests(_Table, frozen=True, kw_only=True):
+    """How often periodic tests are due, in days; those that need no person run when all ports are idle."""
+
+    dead_man_days: Annotated[float, Meta(gt=0, le=31, description="Heartbeat stopped, the contactor must drop")] = 1.0
+    relays_days: Annotated[float, Meta(gt=0, le=31, description="Contactor closed, no socket may be live")] = 1.0
+    probes_days: Annotated[float, Meta(gt=0, le=31, description="Idle probes agree with each other")] = 7.0
+    meters_days: Annotated[float, Meta(gt=0, le=31, description="Sum of the ports against the inlet meter")] = 1.0
+    rcd_days: Annotated[float, Meta(gt=0, le=366, description="Reminder: press the test button of the RCD")] = 30.0
+
+
 class Limits(_Table, frozen=True, kw_only=True):
     """Protective limits. They latch; the ranges are the factory bounds."""
 
@@ -179,6 +257,11 @@ class Limits(_Table, frozen=True, kw_only=True):
         float, Meta(ge=0.5, le=10, description="Slow stage must last this long, seconds")
     ] = 5.0
     over_current_fast_ratio: Annotated[float, Meta(gt=1, le=2, description="Fast stage, times the limit")] = 1.5
+    voltage_high_v: Annotated[float, Meta(ge=240, le=280, description="Over-voltage above, V")] = 260.0
+    voltage_low_v: Annotated[float, Meta(ge=100, le=210, description="Under-voltage below, V")] = 176.0
+    voltage_s: Annotated[
+        float, Meta(ge=1, le=30, description="Over- or under-voltage must last this long, seconds")
+    ] = 5.0
     temperature_clear_c: Annotated[float, Meta(ge=30, le=70, description="Warm port usable again below, °C")] = 55.0
     temperature_warn_c: Annotated[float, Meta(ge=40, le=80, description="Warning, °C")] = 65.0
     temperature_inhibit_c: Annotated[float, Meta(ge=45, le=85, description="No new session above, °C")] = 70.0
@@ -186,12 +269,30 @@ class Limits(_Table, frozen=True, kw_only=True):
     temperature_trip_s: Annotated[
         float, Meta(ge=0, le=30, description="Trip temperature must last this long, seconds")
     ] = 10.0
+    temperature_rise_k_per_min: Annotated[
+        float, Meta(ge=2, le=30, description="A socket that warms faster than this under load is cut, K per minute")
+    ] = 10.0
+    temperature_rise_s: Annotated[float, Meta(ge=20, le=300, description="The rise must last this long, seconds")] = (
+        60.0
+    )
     meter_max_age_s: Annotated[
         float, Meta(ge=0.5, le=10, description="A reading older than this opens the port, seconds")
     ] = 3.0
     probe_max_age_s: Annotated[
         float, Meta(ge=5, le=120, description="A probe silent for longer is a probe fault, seconds")
     ] = 60.0
+    meter_stuck_s: Annotated[
+        float, Meta(ge=30, le=300, description="Identical readings for this long are a warning, seconds")
+    ] = 60.0
+    meter_frozen_s: Annotated[
+        float, Meta(ge=60, le=900, description="Identical readings for this long cut and latch, seconds")
+    ] = 300.0
+    weld_current_a: Annotated[
+        float, Meta(ge=0.02, le=0.5, description="Current through an open relay that means a weld, A")
+    ] = 0.05
+    weld_settle_s: Annotated[
+        float, Meta(ge=0.5, le=10, description="Readings count for the weld test this long after opening, seconds")
+    ] = 2.0
     close_stagger_s: Annotated[float, Meta(ge=0.05, le=5, description="Pause between two closings, seconds")] = 0.2
     contactor_settle_s: Annotated[
         float, Meta(ge=0.05, le=2, description="Contactor before the first relay, seconds")
@@ -267,7 +368,10 @@ class Config(_Table, frozen=True, kw_only=True):
     port: Annotated[list[Port], Meta(min_length=1, max_length=40)]
     input: Annotated[list[Input], Meta(max_length=16)] = []
     onewire: OneWire = OneWire()
+    cabinet: Cabinet = Cabinet()
     limits: Limits = Limits()
+    promise: Promise = Promise()
+    tests: Tests = Tests()
     completion: Completion = Completion()
     tariff: Tariff = Tariff()
     upstream: Upstream | None = None
@@ -278,7 +382,10 @@ class Profile(_Table, frozen=True, kw_only=True):
 
     station: Station = Station()
     onewire: OneWire = OneWire()
+    cabinet: Cabinet = Cabinet()
     limits: Limits = Limits()
+    promise: Promise = Promise()
+    tests: Tests = Tests()
     completion: Completion = Completion()
     upstream: Upstream | None = None
 
@@ -336,6 +443,10 @@ class MeterProfile(_Table, frozen=True, kw_only=True):
     title: Annotated[str, Meta(max_length=120, description="Maker and type, for people")]
     source: Annotated[str, Meta(max_length=400, description="Where the table comes from")]
     experimental: Annotated[bool, Meta(description="Not yet seen working on real hardware")] = False
+    refresh_ms: Annotated[
+        float,
+        Meta(ge=0, le=5000, description="How often the meter renews its registers, milliseconds; 1000 where unknown"),
+    ] = 1000.0
     function: Annotated[Literal[3, 4], Meta(description="Modbus function that reads the values")]
     bytes_per_register: Annotated[Literal[2, 4], Meta(description="What one register of the reply takes")] = 2
     signed_power: Annotated[

@@ -24,16 +24,21 @@ def _value(value: object) -> str:
     return repr(value)
 
 
+def _tables(value: object) -> bool:
+    """Return whether ``value`` is a list of tables; an empty list is not written at all."""
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
 def _keys(table: dict[str, object], path: Path, name: str, note: Callable[[Path], str]) -> Iterator[str]:
     for key, value in table.items():
-        if not isinstance(value, dict | list | None):
+        if not isinstance(value, dict | None) and not _tables(value):
             yield f"{key} = {_value(value)}  # {note((*path, key))}"
     for key, value in table.items():
         inner = f"{name}.{key}" if name else key
         if isinstance(value, dict):
             yield f"\n[{inner}]"
             yield from _keys(value, (*path, key), inner, note)
-        elif isinstance(value, list):
+        elif isinstance(value, list) and _tables(value):
             for index, item in enumerate(value):
                 yield f"\n[[{inner}]]"
                 yield from _keys(item, (*path, key, index), inner, note)

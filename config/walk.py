@@ -46,6 +46,9 @@ _UNITS: Final = {
     "_a": ("A", "A"),
     "_w": ("W", "W"),
     "_c": ("°C", "°C"),
+    "_v": ("V", "V"),
+    "_k_per_min": ("K/分钟", "K per minute"),
+    "_days": ("天", "days"),
     "_ratio": ("倍", "times"),
 }
 _TYPE_NAMES: Final = {

@@ -35,25 +35,17 @@ from pymodbus.framer.rtu import FramerRTU
 from pymodbus.pdu.decoders import DecodePDU
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
 
+from safety.budget import LATENESS_S, OVERHEAD_BYTES, line_timing
 from safety.reading import MissingReason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Above this rate t3.5 is a fixed time (Modbus over serial line 1.02, 2.5.1.1).
-FIXED_SILENCE_ABOVE_BAUD: Final = 19_200
-FIXED_SILENCE_S: Final = 0.001_75
-#: How late bytes may reach this process: the latency timer of a USB adapter (16 ms) and a busy machine (26 ms measured
-#: under full load without real-time priority). Also the pause that ends a frame early.
-LATENESS_S: Final = 0.04
-#: Quiet time after a failed read, seconds: measured to end every chain of late replies (meters of 50 ms turnaround).
-MIN_QUIET_S: Final = 0.2
 #: Pause between two attempts to open the device, seconds.
 REOPEN_S: Final = 1.0
 
-_REQUEST_BYTES: Final = 8
 #: Unit, function, byte count and CRC around the data; also the length of an exception reply.
-_OVERHEAD_BYTES: Final = 5
+_OVERHEAD_BYTES: Final = OVERHEAD_BYTES
 _EXCEPTION_BIT: Final = 0x80
 _MAX_UNIT: Final = 247
 _REQUESTS: Final = {3: ReadHoldingRegistersRequest, 4: ReadInputRegistersRequest}
@@ -124,10 +116,8 @@ class SerialLine:
             raise ValueError(f"{device}: {baud} 8{parity}{stopbits}, turnaround {turnaround_s} s is no serial setting")
         self._device = device
         self._settings = {"baudrate": baud, "parity": parity, "stopbits": stopbits}
-        self._char_s = (1 + 8 + (parity != "N") + stopbits) / baud
-        self._silence_s = 3.5 * self._char_s if baud <= FIXED_SILENCE_ABOVE_BAUD else FIXED_SILENCE_S
-        self._turnaround_s = turnaround_s
-        self._quiet_s = max(MIN_QUIET_S, turnaround_s)
+        #: The arithmetic of this line; what ``pilenode budget`` shows is computed with the same.
+        self.timing: Final = line_timing(baud, parity, stopbits, turnaround_s)
         self._port: serial.Serial | None = None
         self._poll = select.poll()
         self._last_byte_s = 0.0
@@ -159,26 +149,21 @@ class SerialLine:
         It holds for a unit in good standing on an open line. A read that clears a suspicion or opens the device
         takes longer, at most ``failure_s``; the failure before it has already been charged with that.
         """
-        reply = _OVERHEAD_BYTES + count * bytes_per_register
-        return 2 * self._silence_s + (_REQUEST_BYTES + reply) * self._char_s + self._turnaround_s + LATENESS_S
+        return self.timing.transaction_s(count * bytes_per_register)
 
     def failure_s(self, count: int, bytes_per_register: int = 2) -> float:
-        """Return the longest time one failing ``read`` of that size costs, in seconds.
+        """Return the longest time one failing ``read`` of that size costs, in seconds, on a line that may babble.
 
-        Twice one exchange and one quiet time: either a suspect reply thrown away and then the failure in the same
+        Twice one exchange and one draining: either a suspect reply thrown away and then the failure in the same
         read, or the failure now and the reply thrown away in the next read of that unit. So the time of any run of
-        reads is at most ``transaction_s`` for each plus ``failure_s`` for each failed one.
+        reads is at most ``transaction_s`` for each plus ``failure_s`` for each failed one. A unit that is silent
+        costs a third of it, ``timing.dead_s``.
         """
-        size = count * bytes_per_register
-        return 2 * (self.transaction_s(count, bytes_per_register) + self._quiet_limit_s(size))
+        return self.timing.failure_s(count * bytes_per_register)
 
     def close(self) -> None:
         """Release the device for good: later reads return BUS_LOST."""
         self._drop(open_at_s=float("inf"))
-
-    def _quiet_limit_s(self, size: int) -> float:
-        """Return how long draining may last: a quiet time broken once by a whole late reply. Then it babbles."""
-        return 2 * self._quiet_s + (_OVERHEAD_BYTES + size) * self._char_s
 
     def _ask(self, request: bytes, size: int) -> bytes | MissingReason:
         port = self._port or self._open(size)
@@ -204,10 +189,10 @@ class SerialLine:
         # pyserial's write() spins while the output buffer is full; a tty that does not take 8 bytes now is broken.
         if os.write(port.fileno(), request) != len(request):
             raise OSError(f"{self._device} took a part of a request")
-        sent_s = time.monotonic() + len(request) * self._char_s
+        sent_s = time.monotonic() + len(request) * self.timing.character_s
         self._last_byte_s = sent_s
-        reply_s = (_OVERHEAD_BYTES + size) * self._char_s
-        frame = self._receive(port, request[1], size, sent_s + self._turnaround_s + reply_s + LATENESS_S)
+        deadline_s = sent_s + self.timing.turnaround_s + self.timing.reply_s(size) + LATENESS_S
+        frame = self._receive(port, request[1], size, deadline_s)
         return check_reply(frame, request[0], request[1], size)
 
     def _await_silence(self, port: serial.Serial) -> bool:
@@ -216,7 +201,7 @@ class SerialLine:
             if port.in_waiting:
                 port.reset_input_buffer()
                 self._last_byte_s = time.monotonic()
-            time.sleep(max(0.0, self._last_byte_s + self._silence_s - time.monotonic()))
+            time.sleep(max(0.0, self._last_byte_s + self.timing.silence_s - time.monotonic()))
             if not port.in_waiting:
                 return True
         return False
@@ -233,7 +218,7 @@ class SerialLine:
             if frame:
                 now_s = time.monotonic()
                 awaited = missing if len(frame) >= _OVERHEAD_BYTES else _OVERHEAD_BYTES - len(frame)
-                nap_s = max(0.0, min(awaited * self._char_s, deadline_s - now_s))
+                nap_s = max(0.0, min(awaited * self.timing.character_s, deadline_s - now_s))
                 time.sleep(nap_s)
                 listen_until_s = min(deadline_s, now_s + nap_s + LATENESS_S)
             chunk = port.read(missing) if self._readable(listen_until_s) else b""
@@ -244,14 +229,14 @@ class SerialLine:
         return frame
 
     def _drain(self, port: serial.Serial, size: int) -> None:
-        """Stay silent and throw away what comes until the line has been quiet, within ``_quiet_limit_s``."""
-        limit_s = time.monotonic() + self._quiet_limit_s(size)
-        quiet_at_s = time.monotonic() + self._quiet_s
+        """Stay silent and throw away what comes until the line has been quiet, within ``timing.quiet_limit_s``."""
+        limit_s = time.monotonic() + self.timing.quiet_limit_s(size)
+        quiet_at_s = time.monotonic() + self.timing.quiet_s
         while time.monotonic() < min(quiet_at_s, limit_s):
             if self._readable(min(quiet_at_s, limit_s)):
                 port.read(_DRAIN_BYTES)
                 self._last_byte_s = time.monotonic()
-                quiet_at_s = self._last_byte_s + self._quiet_s
+                quiet_at_s = self._last_byte_s + self.timing.quiet_s
                 time.sleep(max(0.0, min(_DRAIN_STEP_S, limit_s - self._last_byte_s)))
 
     def _readable(self, until_s: float) -> bool:

@@ -1,15 +1,19 @@
 """DS18B20 probes on the kernel's 1-wire bus. A probe that lies is a probe fault, never a temperature.
 
 The kernel's ``w1_slave`` file has two lines: the scratchpad with ``YES`` or ``NO`` for its CRC, and the scratchpad
-again with ``t=`` milli-°C. Two values pass the CRC and are no temperature:
+again with ``t=`` milli-°C. What is no temperature, and what it is:
 
 - exactly 85.000 °C is what the chip holds after power-on, before a conversion, and what it goes on saying when its
-  supply is too weak to convert;
-- nine zero bytes are what a data line shorted to ground reads as; their CRC is zero too, and 0 °C would hide a fire.
+  supply is too weak to convert (PROBE_RESET);
+- nine zero bytes are what a data line shorted to ground reads as; their CRC is zero too, and 0 °C would hide a fire
+  (PROBE_SHORT);
+- without the file, or with nine bytes of ones, nothing answers on the line (PROBE_OPEN);
+- everything else, above all a wrong CRC, is PROBE_FAULT.
 """
 
 from __future__ import annotations
 
+import errno
 import re
 from pathlib import Path
 from typing import Final
@@ -23,6 +27,17 @@ NEARBY_K: Final = 5.0
 
 _GOOD = re.compile(r"((?:[0-9a-f]{2} ){9}): crc=[0-9a-f]{2} YES\n(?:[0-9a-f]{2} ){9}t=(-?[0-9]{1,6})\n?")
 _SHORTED: Final = "00 " * 9
+_NOBODY: Final = "ff " * 9
+#: Reading a device that is not there, or that left while it was read.
+_GONE: Final = frozenset({errno.ENOENT, errno.ENODEV, errno.ENXIO})
+
+
+class _NoTemperatureError(ValueError):
+    """The file holds no temperature; ``reason`` says what it holds."""
+
+    def __init__(self, reason: MissingReason) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 class W1Thermometer:
@@ -34,28 +49,40 @@ class W1Thermometer:
         self._missing_since_s: float | None = None
 
     def read(self, now: float) -> ProbeReading | Missing:
-        """Return the temperature with ``taken_s = now``, or PROBE_FAULT and since when; never raises.
+        """Return the temperature with ``taken_s = now``, or why there is none and since when; never raises.
 
         Opening the file starts a conversion: a call blocks 94 to 752 ms, by resolution (9 to 12 bit). Exactly
         85.000 °C is a fault unless the last good reading was within 5 K of it.
         """
         try:
             reading = ProbeReading(now, self._measure())
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
             if self._missing_since_s is None:
                 self._missing_since_s = now
-            return Missing(MissingReason.PROBE_FAULT, self._missing_since_s)
+            return Missing(_reason(error), self._missing_since_s)
         self._last_c = reading.temperature_c
         self._missing_since_s = None
         return reading
 
     def _measure(self) -> float:
         """Return °C. Raises OSError without a file and ValueError without a temperature in it."""
-        match = _GOOD.fullmatch(self._path.read_text(encoding="ascii"))
-        if match is None or match[1] == _SHORTED:
-            raise ValueError("no temperature")
+        text = self._path.read_text(encoding="ascii")
+        if text.startswith(_NOBODY):
+            raise _NoTemperatureError(MissingReason.PROBE_OPEN)
+        match = _GOOD.fullmatch(text)
+        if match is None:
+            raise _NoTemperatureError(MissingReason.PROBE_FAULT)
+        if match[1] == _SHORTED:
+            raise _NoTemperatureError(MissingReason.PROBE_SHORT)
         temperature_c = int(match[2]) / 1000
         nearby = self._last_c is not None and abs(self._last_c - POWER_ON_C) <= NEARBY_K
         if temperature_c == POWER_ON_C and not nearby:
-            raise ValueError("power-on value")
+            raise _NoTemperatureError(MissingReason.PROBE_RESET)
         return temperature_c
+
+
+def _reason(error: OSError | ValueError) -> MissingReason:
+    if isinstance(error, _NoTemperatureError):
+        return error.reason
+    gone = isinstance(error, OSError) and error.errno in _GONE
+    return MissingReason.PROBE_OPEN if gone else MissingReason.PROBE_FAULT

@@ -58,9 +58,9 @@ class Figure:
         )
 
 
-def percentile(samples: Sequence[float], share: float) -> float | None:
-    """Return the nearest-rank percentile, rounded to 0.1, None without samples."""
+def percentile(samples: Sequence[float], share: float, digits: int = 1) -> float | None:
+    """Return the nearest-rank percentile, rounded to so many digits, None without samples."""
     if not samples:
         return None
     ordered = sorted(samples)
-    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1)
+    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], digits)

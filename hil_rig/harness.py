@@ -5,6 +5,7 @@ Everything lives below one directory and on loopback. Only processes started her
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -12,20 +13,40 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
+from config.load import load_meter
+from hil_rig.auxiliary import AuxiliaryContact
+from hil_rig.meters import SimulatedMeter
 from hil_rig.rig import Rig, RigBus, RigCabinet, RigPort
 from pilenode.ipc import messages
 from pilenode.ipc.client import RequestError, ask
 from pilenode.ipc.codec import Decoder, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from hil_rig.world import Quantities
+
 CONTACTOR_PIN, HEARTBEAT_PIN, SMOKE_PIN, ESTOP_PIN = 17, 27, 23, 24
+CONTACTOR_FEEDBACK_PIN, FIRE_PIN, FLOOD_PIN, RCD_PIN, DOOR_PIN = 22, 25, 20, 26, 21
+#: Contacts of a cabinet that has them all, by kind; the RCD concerns port 1 only, the door cuts. With 20 ports no line is
+#: left for the door.
+ALL_CONTACTS = {
+    "smoke": SMOKE_PIN,
+    "estop": ESTOP_PIN,
+    "fire": FIRE_PIN,
+    "flood": FLOOD_PIN,
+    "rcd": RCD_PIN,
+    "door": DOOR_PIN,
+}
 FIRST_RELAY_PIN = 2
+#: Relays of ports 1 to 20: every line of the 28 that the inputs and the other outputs leave over; the door's is the last.
+_RELAY_PINS = (*range(FIRST_RELAY_PIN + 1, 17), 18, 19, 0, 1, 2, DOOR_PIN)
+CABINET_PROBE = "28-0000000000ff"
+INLET_UNIT = 200
 _START_S = 20.0
 #: CPUSchedulingPriority of systemd/pilenode-guard.service.
 _GUARD_PRIORITY = 40
@@ -35,9 +56,25 @@ class HarnessError(RuntimeError):
     """A process of the harness did not do what was waited for."""
 
 
+def relay_pin(port: int) -> int:
+    """Return the BCM number of a port's relay."""
+    return _RELAY_PINS[port - 1]
+
+
+def _table(name: str, values: Mapping[str, object]) -> str:
+    rows = [f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}" for key, value in values.items()]
+    return "\n".join([f"[{name}]", *rows])
+
+
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What the cabinet looks like. ``extra`` is TOML appended to the configuration as it is."""
+    """What the cabinet looks like. ``extra`` is TOML appended to the configuration as it is.
+
+    ``buses``: lines that the ports are spread over evenly, neighbours together. ``full``: with every kind of contact,
+    the contactor's auxiliary contact, a probe for the air and an inlet meter. ``refresh_s``: how often meters renew
+    their registers, seconds; 0 = whenever asked. ``limits`` and ``supply`` are more keys of the tables
+    [limits] and [cabinet], ``cabinet_a`` what the supply gives to all ports together.
+    """
 
     node: str = "rig-001"
     ports: int = 4
@@ -49,7 +86,31 @@ class Setup:
     probes: bool = True
     upstream_url: str | None = None
     limit_a: float = 6.0
+    buses: int = 1
+    full: bool = False
+    refresh_s: float = 0.0
+    supply_noise_v: float = 1.5
+    cabinet_a: float = 100.0
+    limits: Mapping[str, object] = field(default_factory=dict)
+    supply: Mapping[str, object] = field(default_factory=dict)
     extra: str = ""
+
+    def bus(self, port: int) -> str:
+        """Return the name of a port's line."""
+        number = (port - 1) * self.buses // self.ports
+        return "main" if number == 0 else f"main-{number + 1}"
+
+    @property
+    def bus_names(self) -> tuple[str, ...]:
+        """The names of all lines."""
+        return tuple(dict.fromkeys(self.bus(port) for port in range(1, self.ports + 1)))
+
+    @property
+    def contacts(self) -> Mapping[str, int]:
+        """The contacts that are fitted, kind to pin."""
+        kinds = ALL_CONTACTS if self.full else ("smoke", "estop")
+        taken = {relay_pin(port) for port in range(1, self.ports + 1)}
+        return {kind: ALL_CONTACTS[kind] for kind in kinds if ALL_CONTACTS[kind] not in taken}
 
     def probe(self, port: int) -> str | None:
         """Return the 1-wire id of a port's probe."""
@@ -60,19 +121,27 @@ class Setup:
         ports = tuple(
             RigPort(
                 number=number,
-                pin=FIRST_RELAY_PIN + number,
+                pin=relay_pin(number),
                 unit=number,
                 model=self.model,
+                bus=self.bus(number),
                 probe=self.probe(number),
                 limit_a=self.limit_a,
                 counter_wh=1000.0 * number,
+                refresh_s=self.refresh_s,
             )
             for number in range(1, self.ports + 1)
         )
-        buses = (RigBus(baud=self.baud, turnaround_s=self.turnaround_s),)
-        return RigCabinet(ports, buses, contactor_pin=CONTACTOR_PIN, heartbeat_pin=HEARTBEAT_PIN)
+        return RigCabinet(
+            ports,
+            tuple(RigBus(name, baud=self.baud, turnaround_s=self.turnaround_s) for name in self.bus_names),
+            contactor_pin=CONTACTOR_PIN,
+            heartbeat_pin=HEARTBEAT_PIN,
+            cabinet_probe=CABINET_PROBE if self.full else None,
+            supply_noise_v=self.supply_noise_v,
+        )
 
-    def toml(self, directory: Path, storage: Path, device: Path, onewire: Path) -> str:
+    def toml(self, directory: Path, storage: Path, devices: Mapping[str, Path], onewire: Path) -> str:
         """Return the configuration file of this cabinet; what must be durable is kept below ``storage``."""
         parts = [
             f'profile = "{self.profile}"',
@@ -81,23 +150,37 @@ class Setup:
             f'[station]\ndata_dir = "{storage}/station"\ncontrol_socket = "{directory}/control.sock"',
             '[gpio]\nfactory = "hil_rig.pins:RigFactory"',
             f"contactor_pin = {CONTACTOR_PIN}\nheartbeat_pin = {HEARTBEAT_PIN}",
-            f'[[bus]]\nname = "main"\ndevice = "{device}"\nbaud = {self.baud}',
-            f"turnaround_ms = {self.turnaround_limit_ms}",
-            f'[[input]]\nname = "smoke"\nkind = "smoke"\npin = {SMOKE_PIN}',
-            f'[[input]]\nname = "estop"\nkind = "estop"\npin = {ESTOP_PIN}',
+            *([f"contactor_feedback_pin = {CONTACTOR_FEEDBACK_PIN}"] if self.full else []),
+            *(
+                f'[[bus]]\nname = "{name}"\ndevice = "{devices[name]}"\nbaud = {self.baud}\n'
+                f"turnaround_ms = {self.turnaround_limit_ms}"
+                for name in self.bus_names
+            ),
+            *(self._input(kind, pin) for kind, pin in self.contacts.items()),
             f'[onewire]\nroot = "{onewire}"',
-            f"[limits]\ncurrent_limit_a = {self.limit_a}",
+            _table("limits", {"current_limit_a": self.limit_a} | dict(self.limits)),
+            _table("cabinet", {"current_limit_a": self.cabinet_a} | dict(self.supply)),
+            *([self._sensors()] if self.full else []),
             '[tariff]\nversion = "demo-2026"\nelectricity_milli_yuan_per_kwh = 520\nservice_milli_yuan_per_kwh = 300',
         ]
         for number in range(1, self.ports + 1):
             probe = f'\nprobe = {{ id = "{self.probe(number)}" }}' if self.probes else ""
             parts.append(
-                f'[[port]]\nnumber = {number}\nmeter = {{ model = "{self.model}", unit = {number}, bus = "main" }}\n'
-                f"relay = {{ pin = {FIRST_RELAY_PIN + number} }}{probe}"
+                f"[[port]]\nnumber = {number}\n"
+                f'meter = {{ model = "{self.model}", unit = {number}, bus = "{self.bus(number)}" }}\n'
+                f"relay = {{ pin = {relay_pin(number)} }}{probe}"
             )
         if self.upstream_url:
             parts.append(f'[upstream]\nurl = "{self.upstream_url}"')
         return "\n\n".join([*parts, self.extra, ""])
+
+    def _input(self, kind: str, pin: int) -> str:
+        more = {"rcd": "\nports = [1]", "door": '\npolicy = "cut"'}.get(kind, "")
+        return f'[[input]]\nname = "{kind}"\nkind = "{kind}"\npin = {pin}{more}'
+
+    def _sensors(self) -> str:
+        inlet = f'[cabinet.inlet]\nmodel = "{self.model}"\nunit = {INLET_UNIT}\nbus = "main"'
+        return f'[cabinet.probe]\nid = "{CABINET_PROBE}"\n\n{inlet}'
 
 
 class GuardClient:
@@ -153,6 +236,27 @@ def _real_time(pid: int) -> bool:
     return True
 
 
+def inlet_meter(rig: Rig, setup: Setup) -> SimulatedMeter:
+    """Return a meter in front of all ports of ``rig``: the sum of what they take."""
+    numbers = tuple(rig.meters)
+
+    def measure() -> Quantities:
+        rig.catch_up()
+        each = [rig.world.meter(number) for number in numbers]
+        current_a = math.fsum(one.current_a for one in each)
+        power_w = math.fsum(one.power_w for one in each)
+        apparent_va = each[0].voltage_v * current_a
+        return replace(
+            each[0],
+            current_a=current_a,
+            power_w=power_w,
+            power_factor=min(1.0, power_w / apparent_va) if apparent_va else 0.0,
+            energy_wh=math.fsum(one.energy_wh for one in each),
+        )
+
+    return SimulatedMeter(load_meter(setup.model), measure)
+
+
 class Harness:
     """One cabinet below ``directory``; a context manager that ends what it started."""
 
@@ -162,31 +266,45 @@ class Harness:
         self.storage = storage or directory
         directory.mkdir(parents=True, exist_ok=True)
         self.rig = Rig(self.setup.cabinet(), directory)
-        # A name that goes with the rig: a guard left behind by a crashed test must not open a recycled pty.
-        self.device = directory / "rs485"
-        self.device.symlink_to(self.rig.device())
+        # Names that go with the rig: a guard left behind by a crashed test must not open a recycled pty.
+        self.devices = {name: directory / ("rs485" + name.removeprefix("main")) for name in self.setup.bus_names}
+        for name, device in self.devices.items():
+            device.symlink_to(self.rig.device(name))
         self.config_file = directory / "cabinet.toml"
         self.write_config()
-        for pin in (SMOKE_PIN, ESTOP_PIN):
+        for pin in self.setup.contacts.values():
             self.rig.set_contact(pin, 0)  # normally-closed loops to ground: 0 is healthy
+        self.auxiliary: AuxiliaryContact | None = None
+        if self.setup.full:
+            self.auxiliary = AuxiliaryContact(self.rig, CONTACTOR_FEEDBACK_PIN)
+            self.inlet = inlet_meter(self.rig, self.setup)
+            self.rig.racks["main"].meters = {**self.rig.racks["main"].meters, INLET_UNIT: self.inlet}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.real_time = False  # whether guard got the scheduling that its systemd unit gives it
         self._stack = ExitStack()
 
+    @property
+    def device(self) -> Path:
+        """The tty of the first line, by the name that the configuration gives."""
+        return self.devices["main"]
+
     def write_config(self) -> None:
         """Write the configuration file."""
-        text = self.setup.toml(self.directory, self.storage, self.device, self.rig.onewire_root)
+        text = self.setup.toml(self.directory, self.storage, self.devices, self.rig.onewire_root)
         self.config_file.write_text(text, encoding="utf-8")
 
     def __enter__(self) -> Self:
         self._stack.enter_context(self.rig)
+        if self.auxiliary:
+            self._stack.enter_context(self.auxiliary)
         return self
 
     def __exit__(self, *_: object) -> None:
         for name in ("station", "guard"):
             with suppress(HarnessError):
                 self.end(name)
-        self.device.unlink(missing_ok=True)
+        for device in self.devices.values():
+            device.unlink(missing_ok=True)
         self._stack.close()
 
     # -- processes ------------------------------------------------------------------------------------------

@@ -7,8 +7,11 @@ but the profile's.
 
 from __future__ import annotations
 
+import math
 import struct
-from dataclasses import dataclass
+import threading
+import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -38,7 +41,11 @@ class Faults:
     - ``bad_crc``: the CRC does not fit;
     - ``wrong_unit``: the reply carries another address (the next one) with a good CRC;
     - ``truncate``: only so many bytes of the reply are sent;
-    - ``frozen``: the values stay as they were when last asked for.
+    - ``frozen``: the values stay as they were when last asked for;
+    - ``scale_power``: power is shown so many times as large as it is;
+    - ``power_factor``: this power factor is shown, whatever it is;
+    - ``energy_stuck``: the energy register stays as it was when last asked for;
+    - ``energy_back_wh``: the energy register shows so much less than was counted, Wh, but not less than nothing.
     """
 
     dead: bool = False
@@ -49,18 +56,59 @@ class Faults:
     wrong_unit: bool = False
     truncate: int | None = None
     frozen: bool = False
+    scale_power: float = 1.0
+    power_factor: float | None = None
+    energy_stuck: bool = False
+    energy_back_wh: float = 0.0
 
 
 class SimulatedMeter:
-    """One meter (a ``wire.Slave``) that shows what ``source`` measures at the moment of the request."""
+    """One meter (a ``wire.Slave``) that shows what ``source`` measures.
 
-    def __init__(self, model: MeterProfile, source: Callable[[], Quantities]) -> None:
+    With ``refresh_s`` above 0 it renews its registers only that often, seconds by ``clock``, and holds them in
+    between, as real meters do; with 0 it shows the moment of the request. Whoever owns it calls ``renew`` often, or its
+    registers are renewed no sooner than they are asked for.
+    """
+
+    def __init__(
+        self,
+        model: MeterProfile,
+        source: Callable[[], Quantities],
+        *,
+        refresh_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.faults = Faults()
         self._model = model
         self._source = source
+        self._refresh_s = refresh_s
+        self._clock = clock
+        self._due_s = clock() + refresh_s
+        self._lock = threading.Lock()
         self._shown = source()
         self._existing = frozenset(
             address for block in model.block for address in range(block.start, block.start + block.count)
+        )
+
+    def renew(self) -> None:
+        """Measure anew when it is time to; times that were missed are not made up for."""
+        with self._lock:
+            if self._refresh_s > 0:
+                now_s = self._clock()
+                if now_s < self._due_s:
+                    return
+                self._due_s += self._refresh_s * (1 + math.floor((now_s - self._due_s) / self._refresh_s))
+            if not self.faults.frozen:
+                self._shown = self._with_faults(self._source())
+
+    def _with_faults(self, measured: Quantities) -> Quantities:
+        faults = self.faults
+        energy_wh = max(0.0, measured.energy_wh - faults.energy_back_wh)
+        return replace(
+            measured,
+            power_w=measured.power_w * faults.scale_power,
+            power_factor=measured.power_factor if faults.power_factor is None else faults.power_factor,
+            energy_wh=self._shown.energy_wh if faults.energy_stuck else energy_wh,
         )
 
     def answer(self, request: bytes) -> Reply | None:
@@ -91,8 +139,7 @@ class SimulatedMeter:
 
     def registers(self, start: int, count: int) -> bytes:
         """Return the contents of ``count`` registers from ``start`` now."""
-        if not self.faults.frozen:
-            self._shown = self._source()
+        self.renew()
         width = self._model.bytes_per_register
         # A value may begin before the range or reach past it: build it all, then cut.
         image = bytearray((count + 4) * width)

@@ -49,7 +49,8 @@ class RigBus:
 class RigPort:
     """One socket: relay pin (BCM) and the level that closes it, meter, probe, and what its meter's counter says.
 
-    The history of the port notes when its current passes ``limit_a``.
+    The history of the port notes when its current passes ``limit_a``. ``refresh_s``: how often its meter renews its
+    registers, seconds; 0 = whenever it is asked.
     """
 
     number: int
@@ -61,11 +62,15 @@ class RigPort:
     probe: str | None = None
     limit_a: float = math.inf
     counter_wh: float = 0.0
+    refresh_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class RigCabinet:
-    """One cabinet. Without ``contactor_pin`` there is no contactor, without ``heartbeat_pin`` no dead-man."""
+    """One cabinet. Without ``contactor_pin`` there is no contactor, without ``heartbeat_pin`` no dead-man.
+
+    The mains wander by ``supply_noise_v`` (see ``World``), so that readings which stay the same are a fault of a meter.
+    """
 
     ports: tuple[RigPort, ...]
     buses: tuple[RigBus, ...] = (RigBus(),)
@@ -75,6 +80,7 @@ class RigCabinet:
     hold_s: float = HOLD_S
     cabinet_probe: str | None = None
     supply_v: float = 220.0
+    supply_noise_v: float = 1.5
     ambient_c: float = 25.0
 
 
@@ -82,15 +88,15 @@ class Rig:
     """A running cabinet; a context manager. Its files are below ``directory``, which must be writable.
 
     ``world`` is the physics, ``racks`` the lines by bus name, ``meters`` the meters by port (set their ``faults``),
-    ``probes`` the thermometers (likewise), ``cabinet_c`` what the cabinet's own probe sees. Times are CLOCK_MONOTONIC
-    seconds. Raises config.errors.ConfigError for a meter model without a good profile.
+    ``probes`` the thermometers (likewise), ``cabinet_c`` forces what the cabinet's own probe sees. Times are
+    CLOCK_MONOTONIC seconds. Raises config.errors.ConfigError for a meter model without a good profile.
     """
 
     def __init__(self, cabinet: RigCabinet, directory: Path) -> None:
         models = {port.model: load_meter(port.model) for port in cabinet.ports}
         self.pins_file = directory / "pins"
         self.onewire_root = directory / "w1"
-        self.cabinet_c = cabinet.ambient_c
+        self.cabinet_c: float | None = None
         self._cabinet = cabinet
         self.world = World(
             (port.number for port in cabinet.ports),
@@ -100,6 +106,7 @@ class Rig:
             contactor=cabinet.contactor_pin is not None,
             dead_man=cabinet.heartbeat_pin is not None,
             hold_s=cabinet.hold_s,
+            supply_noise_v=cabinet.supply_noise_v,
         )
         for port in cabinet.ports:
             self.world.watch(port.number, port.limit_a)
@@ -111,6 +118,7 @@ class Rig:
         self._inputs_fd = open_inputs(str(self.pins_file))
         self.probes = Probes(self.onewire_root)
         self.meters = {port.number: self._meter(port, models[port.model]) for port in cabinet.ports}
+        self._renewing = [self.meters[port.number] for port in cabinet.ports if port.refresh_s > 0]
         self.racks = {bus.name: self._rack(bus) for bus in cabinet.buses}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rig", daemon=True)
@@ -191,6 +199,8 @@ class Rig:
         probes_s = 0.0
         while not self._stopping.wait(_TICK_S):
             now_s = self.catch_up()
+            for meter in self._renewing:
+                meter.renew()
             if now_s >= probes_s:
                 probes_s = now_s + _PROBES_S
                 self._write_probes()
@@ -217,14 +227,15 @@ class Rig:
             if port.probe:
                 self.probes.write(port.probe, self.world.temperature_c(port.number))
         if self._cabinet.cabinet_probe:
-            self.probes.write(self._cabinet.cabinet_probe, self.cabinet_c)
+            air_c = self.world.temperature_c() if self.cabinet_c is None else self.cabinet_c
+            self.probes.write(self._cabinet.cabinet_probe, air_c)
 
     def _meter(self, port: RigPort, model: MeterProfile) -> SimulatedMeter:
         def measure() -> Quantities:
             self.catch_up()
             return self.world.meter(port.number)
 
-        return SimulatedMeter(model, measure)
+        return SimulatedMeter(model, measure, refresh_s=port.refresh_s)
 
     def _rack(self, bus: RigBus) -> Rack:
         units = {port.unit: self.meters[port.number] for port in self._cabinet.ports if port.bus == bus.name}

@@ -17,14 +17,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from hil_rig.loads import NOTHING, Draw, Load
+from hil_rig.mains import wander_v
+from hil_rig.warmth import HEATING_K_PER_A2, HEATING_TIME_S, Warmth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: Heating of a sound socket, K per A²: 20 mΩ of contact, 20 K/W to the air.
-HEATING_K_PER_A2 = 0.4
-#: Time constant of the thermal node, seconds.
-HEATING_TIME_S = 300.0
 #: The contactor's supply outlives the last heartbeat edge by this long, seconds (charge pump).
 HOLD_S = 0.3
 #: No step of the integration is shorter, seconds: rounding must not make time stand still.
@@ -67,7 +65,7 @@ class Quantities:
 
 @dataclass(slots=True)
 class _Port:
-    temperature_c: float
+    warmth: Warmth
     relay: bool = False
     welded: bool = False
     load: Load | None = None
@@ -75,8 +73,6 @@ class _Port:
     energy_wh: float = 0.0
     draw: Draw = NOTHING
     limit_a: float = math.inf
-    heating_k_per_a2: float = HEATING_K_PER_A2
-    forced_c: float | None = None
     history: deque[Event] = field(default_factory=lambda: deque(maxlen=_HISTORY))
 
 
@@ -85,6 +81,8 @@ class World:
 
     ``contactor``: there is a master contactor, open at first. ``dead_man``: its supply (and, where there is no
     contactor, that of the whole cabinet) lasts ``hold_s`` beyond the last edge of the heartbeat.
+    ``supply_noise_v``: the voltage at all meters wanders by so much to either side (``mains.wander_v`` with ``seed``);
+    loads do not mind. 0: a supply that stands still.
     A setter with ``at_s`` first brings the world there; a time that has passed already counts as now, but the
     history keeps the time given. Unknown ports raise KeyError.
     """
@@ -100,18 +98,24 @@ class World:
         contactor: bool = False,
         dead_man: bool = False,
         hold_s: float = HOLD_S,
+        supply_noise_v: float = 0.0,
+        seed: int = 0,
     ) -> None:
+        self._supply_noise_v = supply_noise_v
+        self._seed = seed
+        self._start_s = start_s
         self._lock = threading.RLock()
         self._now_s = start_s
         self._supply_v = supply_v
         self._frequency_hz = frequency_hz
         self._ambient_c = ambient_c
+        self._air = Warmth(ambient_c)
         self._contactor_on = not contactor
         self._dead_man = dead_man
         self._hold_s = hold_s
         self._last_edge_s = -math.inf
         self._main_closed = not contactor and not dead_man
-        self._ports = {number: _Port(temperature_c=ambient_c) for number in ports}
+        self._ports = {number: _Port(Warmth(ambient_c)) for number in ports}
         self._history: deque[Event] = deque(maxlen=_HISTORY)
 
     # -- time ----------------------------------------------------------------------------------------------
@@ -123,6 +127,7 @@ class World:
                 end_s = min(now_s, max(self._next_change_s(), self._now_s + _SHORTEST_STEP_S))
                 for port in self._ports.values():
                     self._integrate(port, end_s - self._now_s)
+                self._air.pass_time(end_s - self._now_s, self._ambient_c, 0.0, self._ambient_c)
                 self._now_s = end_s
                 self._settle(end_s)
 
@@ -139,11 +144,7 @@ class World:
         if port.load is not None and self._powered(port):
             port.energy_wh += port.load.energy_wh(port.powered_s, port.powered_s + seconds)
             port.powered_s += seconds
-        settled_c = self._ambient_c + port.heating_k_per_a2 * port.draw.current_a**2
-        share = -math.expm1(-seconds / HEATING_TIME_S)
-        port.temperature_c += (settled_c - port.temperature_c) * share
-        if port.draw.celsius is not None:
-            port.temperature_c = port.draw.celsius
+        port.warmth.pass_time(seconds, self._ambient_c, port.draw.current_a, port.draw.celsius)
 
     def _powered(self, port: _Port) -> bool:
         return self._supply_v > 0 and self._main_closed and (port.relay or port.welded)
@@ -217,15 +218,30 @@ class World:
             self._supply_v = volts
             self._settle(at_s)
 
-    def poor_contact(self, port: int, heating_k_per_a2: float = HEATING_K_PER_A2) -> None:
-        """Change how much the socket heats, K per A² once settled; the default is a sound socket."""
+    def poor_contact(
+        self, port: int, heating_k_per_a2: float = HEATING_K_PER_A2, time_s: float = HEATING_TIME_S
+    ) -> None:
+        """Change how much the socket heats, K per A² once settled, and how fast; the defaults are a sound socket."""
         with self._lock:
-            self._ports[port].heating_k_per_a2 = heating_k_per_a2
+            warmth = self._ports[port].warmth
+            warmth.heating_k_per_a2, warmth.heating_time_s = heating_k_per_a2, time_s
 
-    def hot_probe(self, port: int, celsius: float | None) -> None:
-        """Force the temperature that the port's probe sees, °C; None lets physics rule again."""
+    def ambient(self, celsius: float, *, at_s: float) -> None:
+        """Change the temperature of the air; the cabinet's probe feels it at once, the sockets follow slowly."""
         with self._lock:
-            self._ports[port].forced_c = celsius
+            self.advance(at_s)
+            self._ambient_c = self._air.own_c = celsius
+
+    def heat_source(self, port: int | None, k_per_min: float, *, at_s: float) -> None:
+        """Warm a socket (None: the cabinet's air) from outside, with or without a load; 0 lets it cool again."""
+        with self._lock:
+            self.advance(at_s)
+            (self._air if port is None else self._ports[port].warmth).outside_k_per_min = k_per_min
+
+    def hot_probe(self, port: int | None, celsius: float | None) -> None:
+        """Force what the probe of a port (None: of the cabinet) sees, °C; ``celsius`` None lets physics rule."""
+        with self._lock:
+            (self._air if port is None else self._ports[port].warmth).forced_c = celsius
 
     def counter(self, port: int, energy_wh: float) -> None:
         """Set the lifetime register of the port's meter, Wh."""
@@ -240,16 +256,17 @@ class World:
             state = self._ports[port]
             draw = state.draw
             volts = self._supply_v if draw.voltage_v is None else draw.voltage_v
+            if volts > 0:
+                volts = max(0.0, volts + wander_v(self._now_s - self._start_s, self._supply_noise_v, self._seed))
             frequency = self._frequency_hz if volts > 0 else 0.0
             return Quantities(
                 volts, draw.current_a, draw.power_w, draw.power_factor, frequency, energy_wh=state.energy_wh
             )
 
-    def temperature_c(self, port: int) -> float:
-        """Return what the probe of ``port`` sees, °C."""
+    def temperature_c(self, port: int | None = None) -> float:
+        """Return what the probe of ``port`` sees, °C; without a port that of the cabinet."""
         with self._lock:
-            state = self._ports[port]
-            return state.temperature_c if state.forced_c is None else state.forced_c
+            return (self._air if port is None else self._ports[port].warmth).felt_c
 
     def relay_closed(self, port: int) -> bool:
         """Return whether the relay of ``port`` is switched on (welded contacts do not count)."""

@@ -1,8 +1,8 @@
 """The single entry of the safety core: ``step(state, inputs, now) -> (state, orders, events)``.
 
-Order of one tick: judge the cabinet, judge every port (opening what must open), answer requests, let at most one
-port close, decide the contactor. Nothing here reads a clock, logs, retries or raises for bad hardware; an exception
-out of ``step`` is a bug and the shell opens everything.
+Order of one tick: judge every port and the cabinet, open what must open, answer requests, let at most one port close,
+decide the contactor. Nothing here reads a clock, logs, retries or raises for bad hardware; an exception out of ``step``
+is a bug and the shell opens everything.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from safety import completion, requests
-from safety.cabinet import cause_present, drive_contactor, judge_cabinet, next_to_close
-from safety.catalogue import CATALOGUE, Latch
+from safety import circuits, contactor, proof, requests
+from safety.cabinet import drive_contactor, judge_cabinet, next_to_close, shed
+from safety.catalogue import CATALOGUE, Effect, Latch
+from safety.ending import end, settle, why_end
 from safety.hazards import judge
-from safety.port import PortStatus, Signal, transition
-from safety.reading import MeterReading
+from safety.port import PortStatus, Signal
+from safety.reading import MeterReading, ProbeReading
 from safety.state import (
     Answer,
     CabinetState,
@@ -27,19 +28,18 @@ from safety.state import (
     Release,
     Renew,
     Request,
+    Reset,
+    RunTest,
     Settings,
     State,
 )
+from safety.switching import LIVE_THOUGH_OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from safety.hazards import PortInputs
-
-#: Findings that keep a new session away but do not end a running one.
-_INHIBIT_ONLY = frozenset({"temperature_high", "temperature_warning", "probe_fault"})
-#: The register is read again after opening; this long beyond the meter's age limit it is waited for.
-_REGISTER_GRACE_S = 2.0
+    from safety.circuit import Circuit
+    from safety.inputs import PortInputs
 
 
 def initial(settings: Settings, latched: Mapping[int, str] | None = None, cabinet: tuple[str, ...] = ()) -> State:
@@ -56,27 +56,50 @@ def initial(settings: Settings, latched: Mapping[int, str] | None = None, cabine
 
 def step(state: State, inputs: Inputs, now: float) -> tuple[State, Orders, tuple[Event, ...]]:
     """Judge one tick. ``now`` never goes back; every port of the settings must be in ``inputs.ports``."""
-    settings, events = state.settings, []
-    cabinet = judge_cabinet(state.cabinet, inputs, settings, now)
-    events += [Event("tripped", now, code=code) for code in cabinet.latched if code not in state.cabinet.latched]
-    events += _edges(state.cabinet.findings, cabinet.findings, now, None)
-    ports = {}
-    for number, port in state.ports.items():
-        ports[number], happened = _judge_port(number, port, inputs.ports[number], settings, cabinet.latched, now)
-        events += happened
-    state = State(settings, ports, cabinet)
+    state, events = _judge(state, inputs, now)
+    state, happened = _open(state, inputs, now)
+    events += happened
+    state, happened = _test(state, inputs, now)
+    events += happened
     state, answers, happened = _answer(state, inputs, now)
     events += happened
     state, happened = _close_one(state, inputs, now)
     events += happened
-    cabinet = drive_contactor(state.cabinet, state.ports, settings.cabinet, now)
+    cabinet = drive_contactor(state.cabinet, state.ports, state.settings, now)
+    state = replace(state, cabinet=cabinet)
     orders = Orders(
         closed=frozenset(number for number, port in state.ports.items() if port.status is PortStatus.ON),
-        contactor=cabinet.contactor_since_s is not None,
+        contactor=cabinet.contactor.since_s is not None,
+        heartbeat=cabinet.proof is None or cabinet.proof.heartbeat,
         answers=answers,
         read_register=frozenset(number for number, port in state.ports.items() if port.awaiting_register),
     )
-    return State(settings, state.ports, cabinet), orders, tuple(events)
+    return state, orders, tuple(events)
+
+
+# -- judging -----------------------------------------------------------------------------------------------
+
+
+def _judge(state: State, inputs: Inputs, now: float) -> tuple[State, list[Event]]:
+    events: list[Event] = []
+    around = circuits.around(state, inputs.ports, now)
+    ports = {}
+    for number, port in state.ports.items():
+        ports[number], happened = _judge_port(number, port, inputs.ports[number], around[number], state, now)
+        events += happened
+    before = state.cabinet
+    cabinet = judge_cabinet(before, ports, inputs, state.settings, now)
+    events += [Event("tripped", now, code=code) for code in cabinet.latched if code not in before.latched]
+    events += _edges(before.findings, cabinet.findings, now, None)
+    return State(state.settings, ports, cabinet), events
+
+
+def _judge_port(
+    number: int, port: PortState, inputs: PortInputs, circuit: Circuit, state: State, now: float
+) -> tuple[PortState, list[Event]]:
+    memory, findings = judge(port.hazards, inputs, state.settings.ports[number], now, circuit)
+    findings += tuple(code for code in state.cabinet.port_faults.get(number, ()) if code not in findings)
+    return replace(port, hazards=memory, findings=findings), _edges(port.findings, findings, now, number)
 
 
 def _edges(before: tuple[str, ...], after: tuple[str, ...], now: float, port: int | None) -> list[Event]:
@@ -84,138 +107,110 @@ def _edges(before: tuple[str, ...], after: tuple[str, ...], now: float, port: in
     return new + [Event("cleared", now, port, code=code) for code in before if code not in after]
 
 
-def _judge_port(
+# -- opening -----------------------------------------------------------------------------------------------
+
+
+def _open(state: State, inputs: Inputs, now: float) -> tuple[State, list[Event]]:
+    """Open every port that must not stay closed; protection comes before convenience."""
+    events: list[Event] = []
+    cabinet, too_many = shed(state, inputs, now)
+    ports = {}
+    for number, port in state.ports.items():
+        faults = (*cabinet.cutting, *(("cabinet_overload",) if number in too_many else ()))
+        ports[number], happened = _open_port(number, port, inputs.ports[number], state.settings, faults, now)
+        events += happened
+    return State(state.settings, ports, cabinet), events
+
+
+def _open_port(
     number: int, port: PortState, inputs: PortInputs, settings: Settings, faults: tuple[str, ...], now: float
 ) -> tuple[PortState, list[Event]]:
-    memory, findings = judge(port.hazards, inputs, settings.ports[number], now)
-    events = _edges(port.findings, findings, now, number)
-    port = replace(port, hazards=memory, findings=findings)
-    cutting = [code for code in findings if code not in _INHIBIT_ONLY]
-    latching = [code for code in cutting if CATALOGUE[code].latch is Latch.LOCAL_RESET]
-    if latching and port.status is not PortStatus.TRIPPED:
-        port, happened = _open(number, port, Signal.TRIP, latching[0], _measured(inputs), now)
-        events += happened
+    events: list[Event] = []
+    cutting = [code for code in port.findings if CATALOGUE[code].effect is Effect.CUT]
+    holding = [code for code in cutting if CATALOGUE[code].holds]
+    if holding and port.status is not PortStatus.TRIPPED:
+        port, events = end(number, port, Signal.TRIP, holding[0], _measured(inputs), now)
     elif port.live:
-        port, reason, detail = _why_end(port, inputs, settings, (*faults, *cutting), now)
+        port, reason, detail = why_end(port, inputs, settings, (*faults, *cutting), now)
         if reason is not None:
-            port, happened = _open(number, port, Signal.FINISH, reason, detail, now)
-            events += happened
-    port, happened = _settle(number, port, inputs, settings, now)
-    return port, events + happened
+            signal = Signal.TRIP if CATALOGUE[reason].holds and reason not in faults else Signal.FINISH
+            port, events = end(number, port, signal, reason, detail, now)
+    port, worse = _escalate(number, port, holding, now)
+    port, ended = settle(number, port, inputs, settings, now)
+    return port, events + worse + ended
+
+
+def _escalate(number: int, port: PortState, holding: list[str], now: float) -> tuple[PortState, list[Event]]:
+    """Latch what needs a repair over what needs a reset: a weld is often found after the trip that it defeated."""
+    repair = next((code for code in holding if CATALOGUE[code].latch is Latch.REPAIR), None)
+    if repair is None or port.status is not PortStatus.TRIPPED or port.latched in LIVE_THOUGH_OPEN:
+        return port, []
+    return replace(port, latched=repair), [Event("tripped", now, number, code=repair)]
 
 
 def _measured(inputs: PortInputs) -> str:
-    reading = inputs.meter
-    if not isinstance(reading, MeterReading):
-        return ""
-    return f"{reading.current_a:.3f} A, {reading.power_w:.1f} W"
+    reading, probe = inputs.meter, inputs.probe
+    words = []
+    if isinstance(reading, MeterReading):
+        words.append(f"{reading.voltage_v:.1f} V, {reading.current_a:.3f} A, {reading.power_w:.1f} W")
+    if isinstance(probe, ProbeReading):
+        words.append(f"{probe.temperature_c:.1f} °C")
+    return ", ".join(words)
 
 
-def _why_end(
-    port: PortState, inputs: PortInputs, settings: Settings, faults: tuple[str, ...], now: float
-) -> tuple[PortState, str | None, str]:
-    """Return the port, the reason to end its session or None, and a detail. Protection comes before convenience."""
-    if faults:
-        error = inputs.meter_error
-        return port, faults[0], error.reason.value if error is not None and faults[0] == "meter_lost" else ""
-    if now >= port.lease_until_s:
-        return port, "lease_expired", ""
-    if port.status is PortStatus.ON and port.closed_at_s is not None and isinstance(inputs.meter, MeterReading):
-        return _completed(port, inputs.meter, inputs, settings, now - port.closed_at_s)
-    return port, None, ""
+# -- periodic tests ----------------------------------------------------------------------------------------
 
 
-def _completed(
-    port: PortState, reading: MeterReading, inputs: PortInputs, settings: Settings, on_s: float
-) -> tuple[PortState, str | None, str]:
-    if port.plan.duration_s is not None and on_s >= port.plan.duration_s:
-        return port, "planned_duration", f"{on_s:.0f} s"
-    if on_s >= settings.max_duration_s:
-        return port, "max_duration", f"{on_s:.0f} s"
-    used_wh = _used_wh(port, reading)
-    if port.plan.energy_wh is not None and used_wh is not None and used_wh >= port.plan.energy_wh:
-        return port, "planned_energy", f"{used_wh:.1f} Wh"
-    if port.completion is None or reading.taken_s <= port.sampled_s:
-        return port, None, ""
-    probe = inputs.probe
-    sample = completion.Sample(
-        t_s=reading.taken_s,
-        voltage_v=reading.voltage_v,
-        current_a=reading.current_a,
-        power_w=reading.power_w,
-        power_factor=reading.power_factor,
-        temperature_c=getattr(probe, "temperature_c", None),
-    )
-    after, verdict = completion.advance(port.completion, sample, settings.completion)
-    port = replace(port, completion=after, sampled_s=reading.taken_s)
-    return (port, None, "") if verdict is None else (port, verdict.reason, verdict.detail)
+def _test(state: State, inputs: Inputs, now: float) -> tuple[State, list[Event]]:
+    """Carry a periodic test on. Anything that cuts ends it."""
+    cabinet = state.cabinet
+    if cabinet.proof is None:
+        return state, []
+    kind = cabinet.proof.kind
+    live = frozenset(number for number, port in state.ports.items() if LIVE_THOUGH_OPEN.intersection(port.findings))
+    limits = state.settings.cabinet
+    after, result = proof.advance(cabinet.proof, inputs.ports, live, inputs.feedback, limits, state.settings.ports, now)
+    if result is None and cabinet.cutting:
+        after, result = None, proof.Result(ok=False, detail="cut short: " + ", ".join(cabinet.cutting))
+    cabinet = replace(cabinet, proof=after)
+    if result is None:
+        return replace(state, cabinet=cabinet), []
+    # Opened at once: a contactor that was made to drop may neither close again by itself nor count as failed.
+    opened = contactor.drive(cabinet.contactor, wanted=False, forbidden=True, limits=limits, now=now)
+    cabinet = replace(cabinet, contactor=opened)
+    events = [Event("tested", now, code=kind, detail=result.detail, ok=result.ok)]
+    if result.fault is not None and result.fault not in cabinet.latched:
+        events.append(Event("tripped", now, code=result.fault, detail=result.detail))
+        cabinet = replace(
+            cabinet,
+            latched=(*cabinet.latched, result.fault),
+            cutting=(*cabinet.cutting, result.fault),
+            inhibiting=(*cabinet.inhibiting, result.fault),
+        )
+    return replace(state, cabinet=cabinet), events
 
 
-def _used_wh(port: PortState, reading: MeterReading) -> float | None:
-    if port.start_energy_wh is None or reading.energy_wh is None:
-        return None
-    return reading.energy_wh - port.start_energy_wh
-
-
-def _open(
-    number: int, port: PortState, signal: Signal, code: str, detail: str, now: float
-) -> tuple[PortState, list[Event]]:
-    status = transition(port.status, signal)
-    if status is None:
-        return port, []
-    events = []
-    was_live, was_on = port.live, port.status is PortStatus.ON
-    port = replace(port, status=status, latched=code if signal is Signal.TRIP else None)
-    if was_live:
-        port = replace(port, reason=code, detail=detail, opened_at_s=now, awaiting_register=True)
-    if was_on:
-        events.append(Event("opened", now, number, port.session, code, detail))
-    if signal is Signal.TRIP:
-        events.append(Event("tripped", now, number, port.session if was_live else None, code, detail))
-    return port, events
-
-
-def _settle(
-    number: int, port: PortState, inputs: PortInputs, settings: Settings, now: float
-) -> tuple[PortState, list[Event]]:
-    """Tell the end of a session once the register was read with the relay open, or cannot be had."""
-    if not port.awaiting_register or port.opened_at_s is None:
-        return port, []
-    reading = inputs.meter
-    if port.closed_at_s is not None:
-        read = isinstance(reading, MeterReading) and (reading.energy_taken_s or 0.0) > port.opened_at_s
-        if not read and now - port.opened_at_s < settings.ports[number].meter_max_age_s + _REGISTER_GRACE_S:
-            return port, []
-        end_wh = reading.energy_wh if isinstance(reading, MeterReading) else None
-        port = replace(port, end_energy_wh=end_wh)
-    port = replace(port, awaiting_register=False)
-    ended = Event(
-        "ended",
-        now,
-        number,
-        port.session,
-        port.reason,
-        port.detail,
-        start_energy_wh=port.start_energy_wh,
-        end_energy_wh=port.end_energy_wh,
-        closed_for_s=port.closed_for_s(now),
-    )
-    return port, [ended]
+# -- requests ----------------------------------------------------------------------------------------------
 
 
 def _answer(state: State, inputs: Inputs, now: float) -> tuple[State, tuple[Answer, ...], list[Event]]:
     answers: list[Answer] = []
     events: list[Event] = []
     for request in inputs.requests:
-        if request.port is None:
-            cabinet, code = requests.reset_cabinet(state.cabinet, present=cause_present(state.cabinet, state.settings))
-            events += [Event("cleared", now, code=was) for was in state.cabinet.latched if was not in cabinet.latched]
+        if isinstance(request, RunTest):
+            cabinet, code = requests.run_test(state, request, now)
+            state = replace(state, cabinet=cabinet)
+            answers.append(Answer(request.ticket, code))
+        elif request.port is None:
+            cabinet, code = requests.reset_cabinet(state, request)
+            cleared = [was for was in state.cabinet.latched if was not in cabinet.latched]
+            events += [Event("cleared", now, code=was, detail=request.repair) for was in cleared]
             state = replace(state, cabinet=cabinet)
             answers.append(Answer(request.ticket, code))
         elif request.port not in state.ports:
             answers.append(Answer(request.ticket, "unknown_port"))
         else:
-            port, answer, happened = _answer_port(state, request.port, inputs.ports[request.port], request, now)
+            port, answer, happened = _answer_port(state, request.port, inputs.ports, request, now)
             state = replace(state, ports={**state.ports, request.port: port})
             answers.append(answer)
             events += happened
@@ -223,7 +218,7 @@ def _answer(state: State, inputs: Inputs, now: float) -> tuple[State, tuple[Answ
 
 
 def _answer_port(
-    state: State, number: int, inputs: PortInputs, request: Request, now: float
+    state: State, number: int, inputs: Mapping[int, PortInputs], request: Request, now: float
 ) -> tuple[PortState, Answer, list[Event]]:
     port = state.ports[number]
     code: str | None
@@ -236,22 +231,25 @@ def _answer_port(
     elif isinstance(request, Release):
         code = requests.why_not_release(port, request)
         if code is None:
-            port, events = _open(number, port, Signal.FINISH, request.reason, "", now)
-    else:
+            port, events = end(number, port, Signal.FINISH, request.reason, "", now)
+    elif isinstance(request, Reset):
         was = port.latched
-        port, code = requests.reset_port(port)
+        port, code = requests.reset_port(state, port, request)
         if code is None:
-            events = [Event("cleared", now, number, code=was)]
+            events = [Event("cleared", now, number, code=was, detail=request.repair)]
     return port, Answer(request.ticket, code, detail), events
 
 
+# -- closing -----------------------------------------------------------------------------------------------
+
+
 def _close_one(state: State, inputs: Inputs, now: float) -> tuple[State, list[Event]]:
-    number = next_to_close(state.cabinet, state.ports, state.settings.cabinet, now)
+    number = next_to_close(state, inputs.ports, now)
     if number is None:
         return state, []
     port, reading = state.ports[number], inputs.ports[number].meter
-    if not isinstance(reading, MeterReading) or reading.energy_wh is None:
-        return state, []
+    if not isinstance(reading, MeterReading):
+        raise TypeError("a port without a reading was let close")
     port = requests.close(port, reading, now)
     event = Event("closed", now, number, port.session, start_energy_wh=port.start_energy_wh)
     cabinet = replace(state.cabinet, closed_at_s=now)

@@ -36,6 +36,9 @@ class MissingReason(StrEnum):
     OUT_OF_RANGE = "out_of_range"
     BUS_LOST = "bus_lost"
     PROBE_FAULT = "probe_fault"
+    PROBE_OPEN = "probe_open"
+    PROBE_SHORT = "probe_short"
+    PROBE_RESET = "probe_reset"
 
 
 @dataclass(frozen=True, slots=True)

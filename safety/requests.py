@@ -5,28 +5,34 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from safety.catalogue import CATALOGUE, Kind
+from safety import proof, supply
+from safety.cabinet import draws
+from safety.catalogue import CATALOGUE, Effect, Kind, Latch
 from safety.completion import begin
+from safety.contacts import cause_present
 from safety.port import TRANSITIONS, Signal, transition
 from safety.reading import MeterReading, Missing, MissingReason
 from safety.state import Grant, PortState
 
 if TYPE_CHECKING:
-    from safety.hazards import PortInputs
-    from safety.state import CabinetState, Release, Renew, Settings, State
+    from collections.abc import Mapping
 
-#: A finding that does not stand in the way of a new session.
-_HARMLESS = frozenset({"temperature_warning"})
+    from safety.inputs import PortInputs
+    from safety.state import CabinetState, Release, Renew, Reset, RunTest, Settings, State
 
 
 def grant(
-    state: State, port: PortState, inputs: PortInputs, request: Grant, now: float
+    state: State, port: PortState, inputs: Mapping[int, PortInputs], request: Grant, now: float
 ) -> tuple[PortState, str | None, str]:
     """Return the port after a grant, the refusal code or None, and a detail."""
     lease_until_s = now + min(request.ttl_s, state.settings.cabinet.lease_max_s)
     if port.live and port.session == request.session:
         return replace(port, lease_until_s=lease_until_s), None, "renewed"  # a repeated grant after a lost answer
-    refusal = _session_refusal(state, port, request) or _hardware_refusal(state.cabinet, port, inputs)
+    refusal = (
+        _session_refusal(state, port, request)
+        or _hardware_refusal(state.cabinet, port, inputs[request.port])
+        or _supply_refusal(state, inputs, now)
+    )
     if refusal is not None:
         return port, *refusal
     armed = PortState(
@@ -37,6 +43,7 @@ def grant(
         plan=request.plan,
         lease_until_s=lease_until_s,
         armed_at_s=now,
+        relay_opened_s=port.relay_opened_s,
     )
     return armed, None, ""
 
@@ -52,19 +59,30 @@ def _session_refusal(state: State, port: PortState, request: Grant) -> tuple[str
 
 
 def _hardware_refusal(cabinet: CabinetState, port: PortState, inputs: PortInputs) -> tuple[str, str] | None:
-    if cabinet.latched or cabinet.findings:
-        return "cabinet_faulty", ", ".join((*cabinet.latched, *cabinet.findings))
-    meter = inputs.meter
-    if isinstance(meter, Missing) and meter.reason is MissingReason.NEVER_READ and inputs.meter_error is None:
+    if cabinet.inhibiting:
+        return "cabinet_faulty", ", ".join(cabinet.inhibiting)
+    if cabinet.proof is not None:
+        return "test_running", cabinet.proof.kind
+    if isinstance(inputs.meter, Missing) and _unasked(inputs.meter) and inputs.meter_error is None:
         return "starting_up", "meter not read yet"
-    if isinstance(inputs.probe, Missing) and inputs.probe.reason is MissingReason.NEVER_READ:
+    if isinstance(inputs.probe, Missing) and _unasked(inputs.probe):
         return "starting_up", "temperature not read yet"
-    standing = [code for code in port.findings if code not in _HARMLESS]
+    standing = [code for code in port.findings if CATALOGUE[code].effect is not Effect.TELL]
     if standing:
         return "port_faulty", ", ".join(standing)
-    if isinstance(meter, MeterReading) and meter.energy_wh is None:
-        return "starting_up", "energy register not read yet"
-    return None
+    no_register = isinstance(inputs.meter, MeterReading) and inputs.meter.energy_wh is None
+    return ("starting_up", "energy register not read yet") if no_register else None
+
+
+def _unasked(missing: Missing) -> bool:
+    return missing.reason is MissingReason.NEVER_READ
+
+
+def _supply_refusal(state: State, inputs: Mapping[int, PortInputs], now: float) -> tuple[str, str] | None:
+    limits, drawn = state.settings.cabinet, [*draws(state.ports, inputs)]
+    if supply.admits(drawn, limits, now):
+        return None
+    return "over_budget", f"{max(0.0, supply.room_a(drawn, limits, now)):.1f} A left"
 
 
 def renew(port: PortState, request: Renew, settings: Settings, now: float) -> tuple[PortState, str | None]:
@@ -86,14 +104,23 @@ def why_not_release(port: PortState, request: Release) -> str | None:
     return None if port.live else "session_ended"
 
 
-def reset_port(port: PortState) -> tuple[PortState, str | None]:
+def reset_port(state: State, port: PortState, request: Reset) -> tuple[PortState, str | None]:
     """Return the port without its latch, or the refusal code. What ended before stays on display."""
     status = transition(port.status, Signal.RESET)
-    if status is None:
+    if status is None or request.port is None:
         return port, "nothing_latched"
-    if port.latched in port.findings or "temperature_high" in port.findings:
+    here = frozenset({request.port})
+    in_alarm = cause_present(state.cabinet.alarm_since_s, state.settings.contacts, here)
+    if port.latched in port.findings or "temperature_high" in port.findings or in_alarm:
         return port, "cause_present"
+    if _needs_repair(port.latched) and not request.repair:
+        return port, "repair_needed"
     return replace(port, status=status, latched=None), None
+
+
+def _needs_repair(code: str | None) -> bool:
+    entry = CATALOGUE.get(code or "")
+    return entry is not None and entry.latch is Latch.REPAIR
 
 
 def close(port: PortState, reading: MeterReading, now: float) -> PortState:
@@ -108,10 +135,39 @@ def close(port: PortState, reading: MeterReading, now: float) -> PortState:
     )
 
 
-def reset_cabinet(cabinet: CabinetState, *, present: bool) -> tuple[CabinetState, str | None]:
-    """Return the cabinet without its latches, or the refusal code; ``present``: a contact is still in alarm."""
+def reset_cabinet(state: State, request: Reset) -> tuple[CabinetState, str | None]:
+    """Return the cabinet without its latches, or the refusal code."""
+    cabinet = state.cabinet
     if not cabinet.latched:
         return cabinet, "nothing_latched"
-    if present:
+    in_alarm = cause_present(cabinet.alarm_since_s, state.settings.contacts, frozenset())
+    if in_alarm or any(code in cabinet.standing for code in cabinet.latched):
         return cabinet, "cause_present"
-    return replace(cabinet, latched=()), None
+    if any(_needs_repair(code) for code in cabinet.latched) and not request.repair:
+        return cabinet, "repair_needed"
+    gone = frozenset(cabinet.latched)
+    return replace(
+        cabinet,
+        latched=(),
+        cutting=tuple(code for code in cabinet.cutting if code not in gone),
+        inhibiting=tuple(code for code in cabinet.inhibiting if code not in gone),
+    ), None
+
+
+def run_test(state: State, request: RunTest, now: float) -> tuple[CabinetState, str | None]:
+    """Return the cabinet with a periodic test begun, or the refusal code."""
+    cabinet, settings = state.cabinet, state.settings
+    code = None
+    if request.kind not in proof.KINDS:
+        code = "malformed"
+    elif not settings.contactor or (request.kind == "dead_man" and not (settings.feedback and settings.heartbeat)):
+        code = "not_fitted"
+    elif cabinet.cutting:
+        code = "cabinet_faulty"
+    elif cabinet.proof is not None:
+        code = "test_running"
+    elif any(port.live or port.awaiting_register for port in state.ports.values()):
+        code = "not_idle"
+    if code is not None:
+        return cabinet, code
+    return replace(cabinet, proof=proof.begin(request.kind, now)), None

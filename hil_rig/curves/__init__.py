@@ -66,22 +66,28 @@ class FullDetector:
     """The shipped rules for one session, in the form that scoring programs call.
 
     Protective rules come first, as in the engine: ``port`` are the limits of the socket. The labels were made for a
-    port of 1000 W and give no limit of the current, so it is that of the socket itself, 10 A.
+    port of 1000 W and give no limit of the current, so it is that of the socket itself, 10 A. ``state``: go on with
+    the memory of an earlier detector.
     """
 
-    def __init__(self, limits: CompletionLimits | None = None, port: PortLimits | None = None) -> None:
+    def __init__(
+        self,
+        limits: CompletionLimits | None = None,
+        port: PortLimits | None = None,
+        state: CompletionState | None = None,
+    ) -> None:
         self._limits = limits or CompletionLimits()
         self._port = port or PortLimits(current_limit_a=10.0, power_limit_w=1000.0)
         self._memory = HazardMemory()
-        self._state: CompletionState | None = None
+        self.state = state
 
     def update(self, t_s: float, volts: float, amps: float, watts: float, celsius: float) -> str | None:
         """Judge one reading; return ``reason: detail`` when the port would be cut, else None."""
         hazard = self._hazard(t_s, volts, amps, watts, celsius)
         if hazard is not None:
             return hazard
-        state = begin(t_s) if self._state is None else self._state
-        self._state, verdict = advance(state, Sample(t_s, volts, amps, watts, None, celsius), self._limits)
+        state = begin(t_s) if self.state is None else self.state
+        self.state, verdict = advance(state, Sample(t_s, volts, amps, watts, None, celsius), self._limits)
         if verdict is None:
             return None
         return f"{_LABEL_WORDS.get(verdict.reason, verdict.reason)}: {verdict.detail}"

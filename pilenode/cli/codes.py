@@ -53,6 +53,24 @@ READINGS: Final = {
         "检查探头接线。",
         "Check the probe's wiring.",
     ),
+    MissingReason.PROBE_OPEN: Wording(
+        "找不到温度探头，可能断线。",
+        "The temperature probe is not there; a wire may be broken.",
+        "检查探头接线和编号。",
+        "Check the probe's wiring and id.",
+    ),
+    MissingReason.PROBE_SHORT: Wording(
+        "温度探头数据线短路。",
+        "The data line of the temperature probe is shorted.",
+        "检查探头接线和插头。",
+        "Check the probe's wiring and plug.",
+    ),
+    MissingReason.PROBE_RESET: Wording(
+        "温度探头只报上电值 85 °C，没有测量。",
+        "The temperature probe shows its power-on value of 85 °C and does not measure.",
+        "检查探头供电和上拉电阻。",
+        "Check the probe's supply and the pull-up resistor.",
+    ),
 }
 #: Codes of the command line itself.
 _PROGRAM: Final = {
@@ -71,6 +89,7 @@ _LATCHES: Final = {
     "none": ("", ""),
     "self_clearing": ("原因消失后自动解除", "clears by itself"),
     "local_reset": ("需现场复位", "needs a reset on the spot"),
+    "repair": ("需维修记录", "needs a record of the repair"),
 }
 
 

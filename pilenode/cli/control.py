@@ -51,31 +51,39 @@ def _address(socket: str | None, config: str | None) -> str:
     return os.environ.get(SOCKET_VARIABLE) or DEFAULT_SOCKET
 
 
+def address_options() -> list[click.Parameter]:
+    """Return the options that say where the station is: ``--socket`` and ``--config``."""
+    return [
+        Option(
+            ["--socket"],
+            metavar="PATH",
+            text=Text(
+                f"站点控制套接字；默认取 {SOCKET_VARIABLE} 或 {DEFAULT_SOCKET}。",
+                f"Control socket of the station; default: {SOCKET_VARIABLE} or {DEFAULT_SOCKET}.",
+            ),
+        ),
+        Option(
+            ["--config"],
+            metavar="FILE",
+            text=Text("从配置文件取控制套接字。", "Take the control socket from this configuration."),
+        ),
+    ]
+
+
+def asker(socket: str | None, config: str | None) -> Ask:
+    """Return how to ask the station that the options name."""
+    return partial(_ask, _address(socket, config))
+
+
 def talks(name: str, text: Text) -> Callable[[Callable[..., int]], Command]:
     """Make a command of a function ``(terminal, ask, **options) -> exit status``; ``ask`` goes to the station."""
 
     def decorate(function: Callable[..., int]) -> Command:
         def run(terminal: Terminal, socket: str | None, config: str | None, **more: object) -> int:
-            return function(terminal, partial(_ask, _address(socket, config)), **more)
+            return function(terminal, asker(socket, config), **more)
 
         command = click.command(name, cls=Command, text=text)(click.pass_obj(update_wrapper(run, function)))
-        command.params += [
-            Option(
-                ["--socket"],
-                metavar="PATH",
-                text=Text(
-                    f"站点控制套接字；默认取 {SOCKET_VARIABLE} 或 {DEFAULT_SOCKET}。",
-                    f"Control socket of the station; default: {SOCKET_VARIABLE} or {DEFAULT_SOCKET}.",
-                ),
-            ),
-            Option(
-                ["--config"],
-                metavar="FILE",
-                text=Text("从配置文件取控制套接字。", "Take the control socket from this configuration."),
-            ),
-            json_option(),
-            language_option(),
-        ]
+        command.params += [*address_options(), json_option(), language_option()]
         return command
 
     return decorate

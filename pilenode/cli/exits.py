@@ -16,6 +16,7 @@ class Exit(IntEnum):
     NO_ANSWER = 4
     NO_RIGHTS = 5
     HARDWARE = 6
+    FAILED = 7
     INTERRUPTED = 130
 
 
@@ -28,6 +29,7 @@ MEANINGS: Final[dict[Exit, tuple[str, str]]] = {
     Exit.NO_ANSWER: ("进程没有应答", "a process does not answer"),
     Exit.NO_RIGHTS: ("没有权限", "no right to do that"),
     Exit.HARDWARE: ("硬件接口不可用（GPIO）", "the hardware interface (GPIO) cannot be used"),
+    Exit.FAILED: ("周期试验不合格", "a periodic test has failed"),
     Exit.INTERRUPTED: ("被中断", "interrupted"),
 }
 

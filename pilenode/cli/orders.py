@@ -21,7 +21,7 @@ _PORT = Number(int, 1, 99)
 _PORT_TEXT = Text("端口号，即插座旁的编号。", "Number printed beside the socket.")
 
 
-def _who() -> str:
+def who() -> str:
     """Return who sits at the keyboard, for the record: the login behind sudo, else the user."""
     try:
         user = pwd.getpwuid(os.getuid()).pw_name
@@ -63,7 +63,7 @@ def start(
 ) -> int:
     """Ask the station to start a session and print its name."""
     plan = Plan(energy_wh=energy_wh, duration_s=None if minutes is None else minutes * 60)
-    request = Start(port=port, order=f"cli-{secrets.token_hex(8)}" if order is None else order, plan=plan, by=_who())
+    request = Start(port=port, order=f"cli-{secrets.token_hex(8)}" if order is None else order, plan=plan, by=who())
     reply = ask(request, StartReply)
     if terminal.json:
         terminal.data(reply)
@@ -89,7 +89,7 @@ def stop(terminal: Terminal, ask: Ask, port: int, session: str | None) -> int:
     """Ask the station to end what runs on a port."""
     return _done(
         terminal,
-        ask(Stop(port=port, session=session, by=_who()), Done),
+        ask(Stop(port=port, session=session, by=who()), Done),
         f"端口 {port} 已停止。",
         f"Port {port} stopped.",
     )
@@ -104,7 +104,15 @@ def stop(terminal: Terminal, ask: Ask, port: int, session: str | None) -> int:
 )
 @argument("port", type=_PORT, required=False, text=_PORT_TEXT)
 @option("--cabinet", is_flag=True, text=Text("复位整柜的锁定。", "Reset the latch of the whole cabinet."))
-def reset(terminal: Terminal, ask: Ask, port: int | None, *, cabinet: bool) -> int:
+@option(
+    "--repair",
+    default="",
+    metavar="TEXT",
+    text=Text(
+        "写明维修内容；部分故障须有维修记录才能复位。", "What was repaired; some faults are released with it only."
+    ),
+)
+def reset(terminal: Terminal, ask: Ask, port: int | None, *, cabinet: bool, repair: str) -> int:
     """Ask the station to have a latch released and recorded."""
     if cabinet == (port is not None):
         raise Misuse("请给出端口号或 --cabinet，二者选一。", "Give either a port or --cabinet.")
@@ -113,7 +121,7 @@ def reset(terminal: Terminal, ask: Ask, port: int | None, *, cabinet: bool) -> i
         if port is None
         else (f"端口 {port} 已复位。", f"Port {port} was reset.")
     )
-    return _done(terminal, ask(ResetFault(port=port, by=_who()), Done), zh, en)
+    return _done(terminal, ask(ResetFault(port=port, by=who(), repair=repair), Done), zh, en)
 
 
 def _done(terminal: Terminal, reply: Done, zh: str, en: str) -> int:

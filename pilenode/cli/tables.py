@@ -1,4 +1,4 @@
-"""The tables of ``status`` and ``sessions`` for people. rich is imported here and nowhere else.
+"""The tables of ``status``, ``sessions`` and ``tests`` for people. rich is imported here and nowhere else.
 
 Columns carry no frame: box-drawing characters are of ambiguous width and fall apart in some Chinese terminals.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from pilenode.cli.terminal import Terminal
-    from pilenode.ipc.messages import PortSnapshot, SessionRecord, Snapshot, StatusReply
+    from pilenode.ipc.messages import PeriodicTest, PortSnapshot, SessionRecord, Snapshot, StatusReply
 
 _NOTHING = "-"
 _NARROWEST = 80
@@ -116,10 +116,27 @@ def _head(terminal: Terminal, reply: StatusReply) -> Table:
         else Styled(f"{pick('故障', 'failed')} {problem}", "red")
     )
     grid.add_row(pick("记录", "Journal"), journal)
+    attention = _attention(terminal, reply.tests)
+    if attention is not None:
+        grid.add_row(pick("试验", "Tests"), attention)
     if any(reply.dropped.values()):
         dropped = ", ".join(f"{source} {count}" for source, count in reply.dropped.items() if count)
         grid.add_row(pick("丢弃", "Dropped"), dropped)
     return grid
+
+
+def _attention(terminal: Terminal, tests: Iterable[PeriodicTest]) -> Styled | None:
+    """Return what somebody has to know about periodic tests, None when all is well."""
+    failed = [kind_of(test) for test in tests if test.last_ok is False]
+    due = [kind_of(test) for test in tests if test.due and test.last_ok is not False]
+    words = []
+    if failed:
+        words.append(f"{terminal.pick('不合格', 'failed')} {', '.join(failed)}")
+    if due:
+        words.append(f"{terminal.pick('到期', 'due')} {', '.join(due)}")
+    if not words:
+        return None
+    return Styled(f"{'; '.join(words)} (pilenode tests)", "red" if failed else "yellow")
 
 
 def _guard(terminal: Terminal, guard: Snapshot | None) -> Styled:
@@ -236,9 +253,8 @@ def sessions(terminal: Terminal, records: Iterable[SessionRecord]) -> Table:
         (pick("会话", "Session"), False),
     )
     for record in records:
-        started = time.strftime("%m-%d %H:%M", time.localtime(record.started_wall_ms / 1000))
         table.add_row(
-            started,
+            _when(record.started_wall_ms),
             str(record.port),
             _NOTHING if record.duration_s is None else duration(record.duration_s),
             _NOTHING if record.energy_wh is None else str(record.energy_wh),
@@ -249,3 +265,68 @@ def sessions(terminal: Terminal, records: Iterable[SessionRecord]) -> Table:
             record.session,
         )
     return table
+
+
+# -- periodic tests ----------------------------------------------------------------------------------------
+
+#: What each periodic test is, by ``PeriodicTest.kind``.
+TESTS = {
+    "dead_man": ("失效保护：心跳停止，接触器释放", "dead man: no heartbeat, contactor drops"),
+    "relays": ("继电器：全部断开时插座无电", "relays: all open, no socket is live"),
+    "probes": ("温度探头：静置后互相一致", "probes: agree with each other at rest"),
+    "meters": ("电表：各端口之和与进线一致", "meters: ports add up to the inlet"),
+    "rcd": ("漏电保护器：按试验按钮", "RCD: test button pressed by a person"),
+}
+
+
+def kind_of(test: PeriodicTest) -> str:
+    """Return the name of a test as it is typed."""
+    return test.kind.replace("_", "-")
+
+
+def outcome(terminal: Terminal, test: PeriodicTest) -> Styled:
+    """Return how a test went last."""
+    if test.last_ok is None:
+        return Styled(terminal.pick("未做", "never") if test.fitted else _NOTHING)
+    if test.last_ok:
+        return Styled(terminal.pick("合格", "good"), "green")
+    return Styled(terminal.pick("不合格", "failed"), "bold red")
+
+
+def _due(terminal: Terminal, test: PeriodicTest) -> Styled:
+    if not test.fitted:
+        return Styled(terminal.pick("未装配", "not fitted"), "dim")
+    if test.running:
+        return Styled(terminal.pick("进行中", "running"), "yellow")
+    if test.due:
+        return Styled(terminal.pick("到期", "due"), "yellow")
+    return Styled(terminal.pick("否", "no"))
+
+
+def tests(terminal: Terminal, listed: Iterable[PeriodicTest]) -> Group:
+    """Return the periodic tests as a table, and below it what there is to say about the last results."""
+    pick = terminal.pick
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for title in (pick("试验", "Test"), pick("内容", "What"), pick("上次", "Last"), pick("结果", "Result")):
+        table.add_column(title, overflow="fold")
+    table.add_column(pick("到期", "Due"), overflow="fold")
+    notes = Table.grid(padding=(0, 2, 0, 0))
+    notes.add_column(no_wrap=True)
+    notes.add_column(overflow="fold")
+    for test in listed:
+        zh, en = TESTS.get(test.kind, (test.kind, test.kind))
+        at = _NOTHING if test.last_wall_ms is None else _when(test.last_wall_ms)
+        table.add_row(kind_of(test), pick(zh, en), at, outcome(terminal, test), _due(terminal, test))
+        said = "; ".join(words for words in (test.last_detail, test.last_by) if words)
+        if said:
+            notes.add_row(kind_of(test), said)
+        if test.waits is not None:
+            notes.add_row(kind_of(test), Styled(_words(terminal, test.waits)[0], "yellow"))
+    parts: list[RenderableType] = [table]
+    if notes.row_count:
+        parts += ["", notes]
+    return Group(*parts)
+
+
+def _when(wall_ms: int) -> str:
+    return time.strftime("%m-%d %H:%M", time.localtime(wall_ms / 1000))

@@ -10,11 +10,17 @@ from drivers.gpio import GpioContacts, GpioRelays, InputSpec, OutputSpec, pin_fa
 from drivers.meter import Meter
 from drivers.registers import Block, Field, RegisterMap
 from drivers.thermometer import W1Thermometer
+from pilenode.guard.board import CABINET
+from pilenode.guard.off import OffLine, ordered
+from safety.catalogue_entry import Effect
 from safety.state import Contact, Settings
 
 if TYPE_CHECKING:
-    from config.schema import Bus, Config, MeterProfile
+    from config.schema import Bus, Config, Inlet, Input, MeterProfile
+    from config.schema import Meter as MeterTable
 
+#: Name of the contactor's auxiliary contact among the inputs; the schema allows no blank in a name of the user's.
+FEEDBACK = "contactor feedback"
 _QUANTITIES = ("voltage_v", "current_a", "power_w", "energy_wh", "power_factor", "frequency_hz")
 
 
@@ -25,8 +31,17 @@ def settings(config: Config) -> Settings:
         cabinet=cabinet_limits(config),
         completion=completion_limits(config),
         max_duration_s=max_duration_s(config),
-        contacts=tuple(Contact(entry.name, entry.kind, entry.debounce_s) for entry in config.input),
+        contacts=tuple(_contact(entry) for entry in config.input),
+        contactor=config.gpio.contactor_pin is not None,
+        feedback=config.gpio.contactor_feedback_pin is not None,
+        heartbeat=config.gpio.heartbeat_pin is not None,
     )
+
+
+def _contact(entry: Input) -> Contact:
+    code = "door_open" if entry.kind == "door" else entry.kind
+    effect = Effect(entry.policy) if entry.kind == "door" else Effect.CUT
+    return Contact(entry.name, code, entry.debounce_s, effect, tuple(entry.ports))
 
 
 def register_map(profile: MeterProfile) -> RegisterMap:
@@ -61,9 +76,13 @@ def line(bus: Bus) -> SerialLine:
 
 
 def meters(config: Config, bus: str, wire: SerialLine) -> dict[int, Meter]:
-    """Return the meters on one bus by port number."""
-    on_bus = [port for port in config.port if port.meter.bus == bus]
-    return {port.number: Meter(wire, port.meter.unit, register_map(load_meter(port.meter.model))) for port in on_bus}
+    """Return the meters on one bus by port number, the inlet meter under ``CABINET``."""
+    found = {port.number: port.meter for port in config.port if port.meter.bus == bus}
+    fitted: dict[int, MeterTable | Inlet] = {**found}
+    inlet = config.cabinet.inlet
+    if inlet is not None and inlet.bus == bus:
+        fitted[CABINET] = inlet
+    return {number: Meter(wire, one.unit, register_map(load_meter(one.model))) for number, one in fitted.items()}
 
 
 def relays(config: Config) -> tuple[GpioRelays, GpioContacts]:
@@ -78,9 +97,25 @@ def relays(config: Config) -> tuple[GpioRelays, GpioContacts]:
         InputSpec(entry.name, entry.pin, entry.contact == "normally_closed", entry.pull == "up")
         for entry in config.input
     ]
+    if gpio.contactor_feedback_pin is not None:
+        # A line that cannot be read counts as in alarm, and for this one the alarm is "closed": the worse of the two.
+        inputs.append(
+            InputSpec(FEEDBACK, gpio.contactor_feedback_pin, gpio.contactor_feedback == "normally_closed", pull_up=True)
+        )
     return GpioRelays(factory, outputs, contactor, gpio.heartbeat_pin), GpioContacts(factory, inputs)
 
 
+def off_lines(config: Config) -> tuple[OffLine, ...]:
+    """Return every output with the level that is off, for the helper that opens everything without guard."""
+    gpio = config.gpio
+    contactor = None if gpio.contactor_pin is None else (gpio.contactor_pin, gpio.contactor_active == "high")
+    ports = [(port.number, port.relay.pin, port.relay.active == "high") for port in config.port]
+    return ordered(contactor, ports, gpio.heartbeat_pin)
+
+
 def thermometers(config: Config) -> dict[int, W1Thermometer]:
-    """Return the probes by port number."""
-    return {port.number: W1Thermometer(config.onewire.root, port.probe.id) for port in config.port if port.probe}
+    """Return the probes by port number, that of the cabinet under ``CABINET``."""
+    probes = {port.number: port.probe for port in config.port if port.probe}
+    if config.cabinet.probe is not None:
+        probes[CABINET] = config.cabinet.probe
+    return {number: W1Thermometer(config.onewire.root, probe.id) for number, probe in probes.items()}

@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
-from safety.hazards import PortInputs
-from safety.reading import MeterReading, Missing, MissingReason
+from safety.inputs import PortInputs
+from safety.reading import MeterReading, Missing, MissingReason, ProbeReading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from safety.reading import ProbeReading
+
+#: Stands in the place of a port number for what belongs to the whole cabinet: its probe and its inlet meter.
+CABINET: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What is known of the cabinet as a whole; None where not fitted."""
+
+    probe: ProbeReading | Missing | None = None
+    inlet: MeterReading | Missing | None = None
 
 
 class Board:
-    """Holds what is known of every port. ``probed`` names the ports that have a temperature probe."""
+    """Holds what is known of every port and of the cabinet.
 
-    def __init__(self, ports: Iterable[int], probed: Iterable[int], now: float) -> None:
+    ``probed`` names the ports that have a temperature probe, ``CABINET`` among them when the cabinet has one;
+    ``inlet``: there is an inlet meter.
+    """
+
+    def __init__(self, ports: Iterable[int], probed: Iterable[int], now: float, *, inlet: bool = False) -> None:
         never = Missing(MissingReason.NEVER_READ, now)
         with_probe = frozenset(probed)
         self._lock = threading.Lock()
+        self._whole = Whole(never if CABINET in with_probe else None, never if inlet else None)
         self._ports = {port: PortInputs(never, probe=never if port in with_probe else None) for port in ports}
         self._live: frozenset[int] = frozenset()
         self._wanted: frozenset[int] = frozenset()
@@ -30,6 +45,10 @@ class Board:
     def put_meter(self, port: int, outcome: MeterReading | Missing) -> None:
         """Take the outcome of one poll. A failed poll keeps the last good reading, which ages by itself."""
         with self._lock:
+            if port == CABINET:
+                # A sum that is not known is not added up: the last one does not stand for the present here.
+                self._whole = replace(self._whole, inlet=outcome)
+                return
             before = self._ports[port]
             if isinstance(outcome, Missing):
                 self._ports[port] = replace(before, meter_error=outcome)
@@ -40,10 +59,19 @@ class Board:
     def put_probe(self, port: int, outcome: ProbeReading | Missing) -> None:
         """Take the outcome of one temperature reading. A missing one keeps the last value, which ages by itself."""
         with self._lock:
+            if port == CABINET:
+                if isinstance(outcome, ProbeReading) or isinstance(self._whole.probe, Missing):
+                    self._whole = replace(self._whole, probe=outcome)
+                return
             before = self._ports[port]
             if isinstance(outcome, Missing) and not isinstance(before.probe, Missing):
                 return
             self._ports[port] = replace(before, probe=outcome)
+
+    def whole(self) -> Whole:
+        """Return what is known of the cabinet now."""
+        with self._lock:
+            return self._whole
 
     def inputs(self) -> Mapping[int, PortInputs]:
         """Return what is known of every port now; the next call has no readings that this one has overtaken."""

@@ -10,20 +10,30 @@ import queue
 import threading
 from typing import TYPE_CHECKING
 
+from pilenode import clock
+from pilenode.guard import counters
 from pilenode.guard.latches import Latches, save
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pilenode.guard.counters import Tally
+
+#: Longest pause between two looks at the counters, seconds.
+_IDLE_S = 20.0
 #: Pause before a latch that could not be written is tried again, seconds.
 _RETRY_S = 1.0
 
 
 class Housekeeper:
-    """Writes latches and log lines. ``log`` is called with an event name and fields; ``saved`` is what disk holds."""
+    """Writes latches, counters and log lines. ``log`` is called with an event name and fields.
 
-    def __init__(self, directory: Path, log: Callable[..., None], saved: Latches) -> None:
+    ``saved`` is what disk holds; ``tally`` is what is counted, None where nothing is.
+    """
+
+    def __init__(self, directory: Path, log: Callable[..., None], saved: Latches, tally: Tally | None = None) -> None:
+        self._tally = tally
         self._directory = directory
         self._log = log
         self._wanted = self._saved = saved
@@ -66,12 +76,27 @@ class Housekeeper:
     def _run(self) -> None:
         while not (self._closing and self._queue.empty()):
             try:
-                item = self._queue.get(timeout=None if self.latches_ok else _RETRY_S)
+                item = self._queue.get(timeout=_IDLE_S if self.latches_ok else _RETRY_S)
             except queue.Empty:
                 item = None
             self._save()
             if item is not None:
                 self._log(item[0], **item[1])
+            self._count()
+
+    def _count(self) -> None:
+        """Write the counters when it is time, and in any case at the end."""
+        if self._tally is None:
+            return
+        ending = self._closing and self._queue.empty()
+        counts = self._tally.unwritten if ending else self._tally.due(clock.monotonic_s())
+        if counts is None:
+            return
+        try:
+            counters.save(self._directory, counts)
+        except OSError:
+            return  # they plan maintenance, and the next try is a minute away; what protects is the latch file
+        self._tally.written(counts)
 
     def _save(self) -> None:
         latches = self._wanted

@@ -1,20 +1,25 @@
 """Latched faults on disk: one small file, replaced atomically, read at start.
 
 A file that cannot be understood latches nothing silently: it raises, guard reports it and every port starts
-latched, because "no fault" must never be the result of a damaged file.
+latched, because "no fault" must never be the result of a damaged file. A code that this version does not know (the
+file was written by a newer one) stays a latch under the code that says so, and never reaches the core as it is.
 """
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import msgspec
+
+from pilenode.guard import durable
+from safety.catalogue import CATALOGUE, Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _NAME = "latches.json"
+#: What an unknown code is taken for: it holds, it cuts, and its words send a technician to look at the port.
+UNKNOWN_AS = "latch_store_damaged"
 
 
 class Latches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -39,16 +44,24 @@ def load(directory: Path) -> Latches:
         raise LatchesDamagedError(f"{path}: {error}") from error
 
 
+def understood(held: Latches) -> tuple[Latches, tuple[str, ...]]:
+    """Return ``held`` with every unknown code replaced by UNKNOWN_AS, and the codes that were replaced.
+
+    A known code that is no latching fault cannot have been latched by us: it counts as unknown too.
+    """
+    strange = tuple(sorted({code for code in (*held.ports.values(), *held.cabinet) if not _holds(code)}))
+    if not strange:
+        return held, ()
+    ports = {port: code if _holds(code) else UNKNOWN_AS for port, code in held.ports.items()}
+    cabinet = dict.fromkeys(code if _holds(code) else UNKNOWN_AS for code in held.cabinet)
+    return Latches(ports=ports, cabinet=list(cabinet)), strange
+
+
+def _holds(code: str) -> bool:
+    entry = CATALOGUE.get(code)
+    return entry is not None and entry.kind is Kind.FAULT and entry.holds
+
+
 def save(directory: Path, latches: Latches) -> None:
     """Replace the file durably. Raises OSError; the old file is whole then."""
-    path, fresh = directory / _NAME, directory / (_NAME + ".new")
-    with fresh.open("wb") as file:
-        file.write(msgspec.json.encode(latches))
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    durable.replace(directory / _NAME, msgspec.json.encode(latches))

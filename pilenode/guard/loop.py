@@ -1,8 +1,8 @@
 """The tick: inputs in, ``safety.step``, relays out. Fixed order, every 50 ms, whatever the rest of the machine does.
 
 Rules of this file:
-- open first, then at most one close, then the heartbeat, then systemd's watchdog: both are signs that *this* tick was
-  sound, so nothing else may ever send them;
+- open first, then at most one close, then the heartbeat, then systemd's watchdog: both are signs that *this* tick went
+  through every stage in order and that the ticks come at their rate, so nothing else may ever send them;
 - nothing here touches a disk, a log or a name service; that is the housekeeper's;
 - an exception is a bug: it leaves ``run``, and the caller opens everything and exits non-zero.
 """
@@ -14,13 +14,22 @@ from typing import TYPE_CHECKING, Final
 import safety
 from pilenode import __version__, clock
 from pilenode.guard import view
+from pilenode.guard.assemble import FEEDBACK
+from pilenode.guard.counters import loaded
 from pilenode.guard.latches import Latches
+from pilenode.guard.lateness import Lateness
+from pilenode.guard.selftest import raw_s
 from pilenode.ipc import messages
+from safety.reading import MeterReading, ProbeReading
+from safety.selftest import Rate, Sequence, intact, seal, ticked
 from safety.state import Inputs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from drivers.contracts import Contacts, Relays
     from pilenode.guard.board import Board
+    from pilenode.guard.counters import Tally
     from pilenode.guard.housekeeper import Housekeeper
     from pilenode.guard.server import Server
     from pilenode.notify import Notifier
@@ -28,14 +37,20 @@ if TYPE_CHECKING:
 
 #: Two ticks make one heartbeat period: a 10 Hz square wave (reliability: dead-man output).
 TICK_S: Final = 0.05
+#: What every tick goes through, in this order; a tick that did not gives no sign of life.
+_STAGES: Final = Sequence(("threads", "limits", "inputs", "judge", "open", "contactor", "close"))
 #: Lateness after which missed ticks are skipped instead of being caught up, seconds.
 _SKIP_S: Final = 0.5
 
 
 class Loop:
-    """Owns the state of the core and drives the outputs."""
+    """Owns the state of the core and drives the outputs.
 
-    def __init__(
+    ``clock_fault`` is asked every tick whether the clock is at fault; ``reference`` is a clock that the loop does not
+    sleep on, seconds, for the rate of the ticks.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts of guard
         self,
         *,
         state: State,
@@ -45,13 +60,22 @@ class Loop:
         housekeeper: Housekeeper,
         notifier: Notifier,
         guard_boot: str,
+        tally: Tally,
+        clock_fault: Callable[[], bool] = lambda: False,
+        reference: Callable[[], float] = raw_s,
     ) -> None:
         self._state = state
+        self._limits = seal(state.settings)
+        self._tally = tally
+        self._clock_fault = clock_fault
+        self._reference = reference
+        self._rate = Rate(TICK_S)
+        self._unsound = 0
         self._board = board
         self._relays = relays
         self._contacts = contacts
         self._housekeeper = housekeeper
-        self._notifier = notifier
+        self.notifier = notifier
         self._guard_boot = guard_boot
         self._log = view.EventLog()
         self._inputs = Inputs(board.inputs())
@@ -60,7 +84,7 @@ class Loop:
         self._latches = _latches(state)
         self._started_s = clock.monotonic_s()
         self._ticks = 0
-        self._late_max_s = 0.0
+        self._lateness = Lateness()
         self._stopping = False
         self.server: Server | None = None
 
@@ -75,7 +99,7 @@ class Loop:
         while not self._stopping:
             now = clock.monotonic_s()
             late_s = now - due
-            self._late_max_s = max(self._late_max_s, late_s)
+            self._lateness.add(late_s)
             self.tick(now)
             due = now if late_s > _SKIP_S else due
             due += TICK_S
@@ -85,34 +109,72 @@ class Loop:
 
     def tick(self, now: float) -> None:
         """Judge and act once."""
+        passed = _STAGES.passed(_STAGES.begin(), "threads")
         self._board.check()
-        self._inputs = Inputs(
-            ports=self._board.inputs(),
-            contacts=self._contacts.alarms(),
-            requests=self.server.take() if self.server else (),
-            latch_store_ok=self._housekeeper.latches_ok,
-        )
+        faults = self._self_test()
+        passed = _STAGES.passed(passed, "limits")
+        self._inputs = self._gather(faults)
+        passed = _STAGES.passed(passed, "inputs")
         self._state, orders, events = safety.step(self._state, self._inputs, now)
-        self._act(orders)
-        self._relays.heartbeat()
+        passed = _STAGES.passed(passed, "judge")
+        passed = self._act(orders, passed)
+        self._live(orders, passed)
         self._ticks += 1
-        self._notifier.watchdog()
         self._tell(orders, events)
 
-    def _act(self, orders: Orders) -> None:
+    def _self_test(self) -> tuple[str, ...]:
+        """Return the codes of what guard finds wrong with itself."""
+        self._rate = ticked(self._rate, self._reference())
+        damaged = () if intact(self._limits, self._state.settings) else ("limits_damaged",)
+        return (*damaged, "clock_fault") if self._clock_fault() else damaged
+
+    def _gather(self, faults: tuple[str, ...]) -> Inputs:
+        alarms = dict(self._contacts.alarms())
+        whole = self._board.whole()
+        return Inputs(
+            ports=self._board.inputs(),
+            contacts=alarms,
+            requests=self.server.take() if self.server else (),
+            latch_store_ok=self._housekeeper.latches_ok,
+            cabinet_probe=whole.probe,
+            inlet=whole.inlet,
+            feedback=alarms.pop(FEEDBACK, None),
+            self_test=faults,
+        )
+
+    def _act(self, orders: Orders, passed: int) -> int:
+        """Drive the outputs, what opens first; return the signature of the stages so far."""
         for port in self._closed - orders.closed:
             self._relays.switch(port, closed=False)
+            self._tally.opened(port, under_load=loaded(self._inputs.ports[port]))
+        passed = _STAGES.passed(passed, "open")
         if orders.contactor != self._contactor:
             self._relays.contactor(closed=orders.contactor)
+        passed = _STAGES.passed(passed, "contactor")
         for port in orders.closed - self._closed:
             self._relays.switch(port, closed=True)
+            self._tally.closed(port)
         self._closed, self._contactor = orders.closed, orders.contactor
+        return _STAGES.passed(passed, "close")
+
+    def _live(self, orders: Orders, passed: int) -> None:
+        """Give the signs of life, if this tick was sound."""
+        if not (_STAGES.sound(passed) and self._rate.sound):
+            self._unsound += 1
+            if self._unsound == 1:
+                self._housekeeper.note("tick not sound, no sign of life", ticks=self._ticks, rate_ok=self._rate.sound)
+            return
+        if orders.heartbeat:
+            self._relays.heartbeat()
+        self.notifier.watchdog()
 
     def _tell(self, orders: Orders, events: tuple[Event, ...]) -> None:
         live = frozenset(number for number, port in self._state.ports.items() if port.live)
         self._board.wish(live, orders.read_register)
         self._log.add(events)
         for event in events:
+            if event.kind == "tripped" and event.code is not None:
+                self._tally.tripped(event.code)
             self._housekeeper.note(
                 event.kind, port=event.port, code=event.code, session=event.session, why=event.detail
             )
@@ -140,16 +202,26 @@ class Loop:
         return self._snapshot(now)
 
     def _snapshot(self, now: float) -> messages.Snapshot:
-        cabinet = self._state.cabinet
+        cabinet, inlet, probe = self._state.cabinet, self._inputs.inlet, self._inputs.cabinet_probe
+        inlet = inlet if isinstance(inlet, MeterReading) else None
         return messages.Snapshot(
             guard_boot=self._guard_boot,
             last_event=self._log.last,
             uptime_s=now - self._started_s,
             contactor=self._contactor,
             cabinet_faults=[*cabinet.latched, *cabinet.findings],
-            ports=view.ports(self._state, self._inputs.ports, now),
+            ports=view.ports(self._state, self._inputs.ports, self._tally.counts, now),
             ticks=self._ticks,
-            tick_late_max_s=self._late_max_s,
+            tick_late_max_s=self._lateness.max_s,
+            tick_late_p50_s=self._lateness.p50_s,
+            tick_late_p99_s=self._lateness.p99_s,
+            tick_late_p999_s=self._lateness.p999_s,
+            ticks_unsound=self._unsound,
+            contactor_feedback=self._inputs.feedback,
+            cabinet_temperature_c=probe.temperature_c if isinstance(probe, ProbeReading) else None,
+            inlet_power_w=inlet.power_w if inlet else None,
+            inlet_register_mwh=view.to_mwh(inlet.energy_wh) if inlet else None,
+            test_running=cabinet.proof.kind if cabinet.proof else None,
             dropped_messages=self.server.refused if self.server else 0,
         )
 

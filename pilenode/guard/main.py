@@ -12,10 +12,11 @@ import structlog
 import safety
 from drivers.gpio import GpioError
 from pilenode import clock, instance, log
-from pilenode.guard import assemble, blackbox, latches, rights
+from pilenode.guard import assemble, blackbox, counters, latches, off, realtime, rights
 from pilenode.guard.board import Board
 from pilenode.guard.housekeeper import Housekeeper
 from pilenode.guard.loop import Loop
+from pilenode.guard.selftest import ClockWorker
 from pilenode.guard.server import Server
 from pilenode.guard.workers import BusWorker, ProbeWorker, Worker
 from pilenode.ipc.messages import Events, GetEvents
@@ -50,6 +51,7 @@ def run(config: Config) -> int:
     if group and allowed.group is None:
         logger.warning("group does not exist, only guard's own user and root may grant", group=group)
     with lock:
+        _write_off_plan(config, directory)
         try:
             relays, contacts = assemble.relays(config)
         except GpioError as error:
@@ -60,6 +62,16 @@ def run(config: Config) -> int:
         finally:
             contacts.close()
             relays.close()
+
+
+def _write_off_plan(config: Config, directory: Path) -> None:
+    """Leave behind, before any line is claimed, what ``pilenode-guard-off`` needs to open everything without us."""
+    try:
+        off.write_plan(directory, config.gpio.factory, None, assemble.off_lines(config))
+    except OSError as error:
+        structlog.get_logger().warning(
+            "off plan not written", error=str(error), remedy="check guard.state_dir; the helper reads the configuration"
+        )
 
 
 def _initial(settings: Settings, directory: Path) -> tuple[State, latches.Latches, str]:
@@ -80,33 +92,56 @@ def _guard(config: Config, directory: Path, allowed: rights.Rights, relays: Gpio
     state, held, complaint = _initial(settings, directory)
     if complaint:
         logger.error("latch file damaged, every port starts latched", error=complaint)
+    counts, complaint = counters.load(directory)
+    if complaint:
+        logger.warning("counters begin anew", error=complaint)
+    tally = counters.Tally(counts, clock.monotonic_s())
+    housekeeper = Housekeeper(directory, logger.info, held, tally)
     probes = assemble.thermometers(config)
-    board = Board(settings.ports, probes, clock.monotonic_s())
-    housekeeper = Housekeeper(directory, logger.info, held)
-    notifier = Notifier()
+    board = Board(settings.ports, probes, clock.monotonic_s(), inlet=config.cabinet.inlet is not None)
+    lines = {bus.name: assemble.line(bus) for bus in config.bus}
+    clock_worker = ClockWorker(board)
+    workers: list[Worker] = [clock_worker]
+    workers += [BusWorker(bus, board, assemble.meters(config, bus, lines[bus]), settings.ports) for bus in lines]
+    if probes:
+        workers.append(ProbeWorker(board, probes, config.onewire.interval_s))
     loop = Loop(
         state=state,
         board=board,
         relays=relays,
         contacts=contacts,
         housekeeper=housekeeper,
-        notifier=notifier,
+        notifier=Notifier(),
         guard_boot=secrets.token_hex(8),
+        tally=tally,
+        clock_fault=lambda: clock_worker.fault,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stop())
     server = Server(Path(config.guard.socket), allowed, loop.read)
-    workers: list[Worker] = []
-    lines = [(bus.name, assemble.line(bus)) for bus in config.bus]
-    for name, wire in lines:
-        workers.append(BusWorker(name, board, assemble.meters(config, name, wire), settings.ports))
-    if probes:
-        workers.append(ProbeWorker(board, probes, config.onewire.interval_s))
+    for refusal in realtime.prepare().refused:
+        logger.warning("a measure for punctual ticks was refused", error=refusal)
     housekeeper.start()
     for worker in workers:
         worker.start()
-    notifier.ready(f"{len(settings.ports)} ports")
-    logger.info("guard runs", ports=sorted(settings.ports), socket=config.guard.socket)
+    try:
+        return _tick(config, directory, loop, server, relays)
+    finally:
+        server.close()
+        for worker in workers:
+            worker.stop()
+        for worker in workers:
+            worker.join(2.0)
+        for line in lines.values():
+            line.close()
+        housekeeper.close()
+
+
+def _tick(config: Config, directory: Path, loop: Loop, server: Server, relays: GpioRelays) -> int:
+    """Tick until the end; open everything, whatever the end is."""
+    logger = structlog.get_logger()
+    loop.notifier.ready(f"{len(config.port)} ports")
+    logger.info("guard runs", ports=sorted(port.number for port in config.port), socket=config.guard.socket)
     try:
         loop.run(server)
     except Exception as error:
@@ -116,15 +151,7 @@ def _guard(config: Config, directory: Path, allowed: rights.Rights, relays: Gpio
         return EXIT_BUG
     finally:
         relays.all_off()
-        notifier.stopping()
-        server.close()
-        for worker in workers:
-            worker.stop()
-        for worker in workers:
-            worker.join(2.0)
-        for _, wire in lines:
-            wire.close()
-        housekeeper.close()
+        loop.notifier.stopping()
     logger.info("guard stopped, everything is open")
     return EXIT_OK
 

@@ -2,6 +2,9 @@
 
 Every meter gets its turn in order; one that keeps failing is tried less and less often, so that it costs the others
 at most one time-out per pause. It is never given up.
+
+Energy registers that need a read of their own ride along with few of the polls: how many is part of the promise in
+numbers (``safety.budget.rides``).
 """
 
 from __future__ import annotations
@@ -9,15 +12,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from safety.budget import ENERGY_APART
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 #: Failures in a row before a meter is tried less often. Two lost frames are noise, three are a dead meter.
 PATIENCE: Final = 3
 #: First and longest pause between two tries of a dead meter, seconds.
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 5.0
-#: How old an energy register may grow, seconds: while a session runs, and while none does.
+#: From this age on an energy register is due, seconds: while a session runs, and while none does.
 ENERGY_LIVE_S: Final = 1.0
 ENERGY_IDLE_S: Final = 10.0
 
@@ -45,8 +50,35 @@ def choose(turns: Iterable[Turn], now: float) -> Turn | None:
     return min(due, key=lambda turn: -1.0 if turn.tried_s is None else turn.tried_s, default=None)
 
 
-def energy_due(turn: Turn, now: float, *, live: bool, wanted: bool) -> bool:
-    """Return whether the energy register rides along this time."""
-    if turn.energy_s is None or wanted:
+def energy_due(
+    turn: Turn, turns: Collection[Turn], now: float, *, live: frozenset[int], wanted: frozenset[int]
+) -> bool:
+    """Return whether the energy register rides along this time; ``turns`` are all meters of the bus.
+
+    One that was never read always does. Of the others those that are wanted come first, then the oldest, and at least
+    ``ENERGY_APART`` other meters are polled in between, or all that answer where they are fewer.
+    """
+    if turn.energy_s is None:
         return True
-    return now - turn.energy_s >= (ENERGY_LIVE_S if live else ENERGY_IDLE_S)
+    answering = [one for one in turns if one.failures < PATIENCE and one.energy_s is not None]
+    due = [one for one in answering if one.port in wanted or _age_s(one, now) >= _limit_s(one, live)]
+    # One that rode just now and is still wanted, because its register cannot be read, must not keep the others away.
+    pressing = [one for one in due if one.port in wanted and _age_s(one, now) >= ENERGY_LIVE_S]
+    candidates = pressing or due
+    older = sum(_age_s(one, now) > _age_s(turn, now) for one in candidates)
+    return turn in candidates and older <= len(candidates) // 2 and _apart(answering)
+
+
+def _age_s(turn: Turn, now: float) -> float:
+    return float("inf") if turn.energy_s is None else now - turn.energy_s
+
+
+def _limit_s(turn: Turn, live: frozenset[int]) -> float:
+    return ENERGY_LIVE_S if turn.port in live else ENERGY_IDLE_S
+
+
+def _apart(answering: Collection[Turn]) -> bool:
+    """Return whether enough meters were polled since an energy register rode along."""
+    last_s = max(turn.energy_s for turn in answering if turn.energy_s is not None)
+    polled = sum(turn.tried_s is not None and turn.tried_s > last_s for turn in answering)
+    return polled >= min(ENERGY_APART, len(answering) - 1)

@@ -196,14 +196,16 @@ class Server:
 
 def _to_core(ticket: int, request: messages.GuardRequest) -> core.Request:
     if isinstance(request, messages.Grant):
-        plan = core.Plan(request.plan.energy_wh, request.plan.duration_s)
+        plan = core.Plan(request.plan.energy_wh, request.plan.duration_s, request.plan.deadline_s)
         return core.Grant(ticket, request.port, request.session, request.ttl_s, plan)
     if isinstance(request, messages.Renew):
         return core.Renew(ticket, request.port, request.session, request.ttl_s)
     if isinstance(request, messages.Release):
         return core.Release(ticket, request.port, request.session, request.reason)
     if isinstance(request, messages.Reset):
-        return core.Reset(ticket, request.port)
+        return core.Reset(ticket, request.port, request.repair)
+    if isinstance(request, messages.RunTest):
+        return core.RunTest(ticket, request.kind)
     raise TypeError(f"{type(request).__name__} changes nothing")
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from pilenode.guard.counters import RelayCount
 from pilenode.ipc import messages
 from safety.reading import MeterReading, ProbeReading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from safety.hazards import PortInputs
+    from pilenode.guard.counters import Counts
+    from safety.inputs import PortInputs
     from safety.state import Event, PortState, State
 
 #: Events kept for a station that comes back. A busy cabinet makes some hundred a day.
@@ -55,15 +57,19 @@ def _event(seq: int, event: Event, now: float) -> messages.GuardEvent:
         register_mwh=to_mwh(event.end_energy_wh),
         start_register_mwh=to_mwh(event.start_energy_wh),
         closed_for_s=event.closed_for_s,
+        ok=event.ok,
     )
 
 
-def ports(state: State, inputs: Mapping[int, PortInputs], now: float) -> list[messages.PortSnapshot]:
+def ports(state: State, inputs: Mapping[int, PortInputs], counts: Counts, now: float) -> list[messages.PortSnapshot]:
     """Return one snapshot per port, in port order."""
-    return [_port(number, state.ports[number], inputs[number], now) for number in sorted(state.ports)]
+    return [
+        _port(number, state.ports[number], inputs[number], counts.relays.get(number, RelayCount()), now)
+        for number in sorted(state.ports)
+    ]
 
 
-def _port(number: int, port: PortState, inputs: PortInputs, now: float) -> messages.PortSnapshot:
+def _port(number: int, port: PortState, inputs: PortInputs, relay: RelayCount, now: float) -> messages.PortSnapshot:
     reading = inputs.meter if isinstance(inputs.meter, MeterReading) else None
     probe = inputs.probe if isinstance(inputs.probe, ProbeReading) else None
     return messages.PortSnapshot(
@@ -83,4 +89,8 @@ def _port(number: int, port: PortState, inputs: PortInputs, now: float) -> messa
         start_register_mwh=to_mwh(port.start_energy_wh),
         closed_for_s=port.closed_for_s(now),
         lease_left_s=max(0.0, port.lease_until_s - now) if port.live else None,
+        relay_closings=relay.closings,
+        relay_openings=relay.openings,
+        relay_openings_loaded=relay.openings_loaded,
+        relay_life_used=relay.life_used,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pilenode import clock
 from pilenode.guard.schedule import Turn, choose, energy_due
-from safety.hazards import suspicious
+from safety.overload import suspicious
 from safety.reading import MeterReading
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Worker(threading.Thread):
 
 
 class BusWorker(Worker):
-    """Polls the meters of one bus for ever."""
+    """Polls the meters of one bus for ever. ``meters`` by port number, the inlet meter under ``board.CABINET``."""
 
     def __init__(self, name: str, board: Board, meters: Mapping[int, Meter], limits: Mapping[int, PortLimits]) -> None:
         super().__init__(f"bus-{name}", board)
@@ -63,7 +63,7 @@ class BusWorker(Worker):
             self._halt.wait(_ALL_DEAD_S)
             return
         live, wanted = self._board.wishes()
-        slow = energy_due(turn, now, live=turn.port in live, wanted=turn.port in wanted)
+        slow = energy_due(turn, self._turns.values(), now, live=live, wanted=wanted)
         good = self._poll(turn.port, slow=slow)
         self._turns[turn.port] = replace(
             turn,
@@ -77,7 +77,7 @@ class BusWorker(Worker):
         self._board.put_meter(port, outcome)
         if not isinstance(outcome, MeterReading):
             return False
-        if suspicious(outcome, self._limits[port]):
+        if port in self._limits and suspicious(outcome, self._limits[port]):
             # The second sample that the fast stage asks for need not wait a whole sweep.
             self._board.put_meter(port, self._meters[port].poll(clock.monotonic_s, slow=False))
         return True

@@ -30,11 +30,13 @@ class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What ends the session on purpose; guard holds it, so it works with a dead station.
 
-    ``energy_wh`` counts from the register at closing; ``duration_s`` from closing. None = no such limit.
+    ``energy_wh`` counts from the register at closing, ``duration_s`` from closing, ``deadline_s`` from the grant: a
+    clock time as the station reckons it, free of guard's clock. None = no such limit.
     """
 
     energy_wh: Annotated[float, Meta(gt=0, le=100_000)] | None = None
     duration_s: Annotated[float, Meta(gt=0, le=43_200)] | None = None
+    deadline_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
 
 
 # -- requests to guard -------------------------------------------------------------------------------------
@@ -72,10 +74,20 @@ class Release(_Message, frozen=True, kw_only=True, tag="release"):
 
 
 class Reset(_Message, frozen=True, kw_only=True, tag="reset"):
-    """Release a latched fault of a port (or of the cabinet when ``port`` is None). ``by`` is recorded."""
+    """Release a latched fault of a port (or of the cabinet when ``port`` is None). ``by`` is recorded.
+
+    ``repair``: what was repaired; faults of the class "repair" are released with it only.
+    """
 
     port: PortNumber | None
     by: Words
+    repair: Words = ""
+
+
+class RunTest(_Message, frozen=True, kw_only=True, tag="run_test"):
+    """Run a periodic test that needs the outputs (``safety.proof.KINDS``). Its result is an event ``tested``."""
+
+    kind: Identifier
 
 
 class GetSnapshot(_Message, frozen=True, kw_only=True, tag="get_snapshot"):
@@ -89,7 +101,7 @@ class GetEvents(_Message, frozen=True, kw_only=True, tag="get_events"):
     limit: Annotated[int, Meta(ge=1, le=500)] = 200
 
 
-GuardRequest = Hello | Grant | Renew | Release | Reset | GetSnapshot | GetEvents
+GuardRequest = Hello | Grant | Renew | Release | Reset | RunTest | GetSnapshot | GetEvents
 
 # -- replies of guard --------------------------------------------------------------------------------------
 
@@ -133,6 +145,10 @@ class PortSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     start_register_mwh: int | None = None  # counter at closing of the present or last session
     closed_for_s: float | None = None  # how long the present or last session has had / had power
     lease_left_s: float | None = None
+    relay_closings: int = 0  # since the relay was counted first, restarts included
+    relay_openings: int = 0
+    relay_openings_loaded: int = 0  # among relay_openings
+    relay_life_used: float = 0.0  # share of the contact's life by data sheet, 1 = replace
 
 
 class Snapshot(_Message, frozen=True, kw_only=True, tag="snapshot"):
@@ -146,6 +162,15 @@ class Snapshot(_Message, frozen=True, kw_only=True, tag="snapshot"):
     ports: list[PortSnapshot]
     ticks: int = 0
     tick_late_max_s: float = 0.0  # worst lateness of a tick since start
+    tick_late_p50_s: float = 0.0
+    tick_late_p99_s: float = 0.0
+    tick_late_p999_s: float = 0.0
+    ticks_unsound: int = 0  # ticks without heartbeat and watchdog: wrong sequence or rate
+    contactor_feedback: bool | None = None  # auxiliary contact says closed; None: not wired
+    cabinet_temperature_c: float | None = None
+    inlet_power_w: float | None = None
+    inlet_register_mwh: int | None = None
+    test_running: str | None = None
     dropped_messages: int = 0  # malformed, oversized or unauthorised requests since start
 
 
@@ -154,7 +179,7 @@ class GuardEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     ``kind`` is one of: ``closed`` (relay closed), ``opened`` (relay opened), ``ended`` (session over;
     ``code`` is the reason), ``tripped`` (fault latched), ``cleared`` (latch released or finding gone),
-    ``finding`` (something stands that does not latch).
+    ``finding`` (something stands that does not latch), ``tested`` (a periodic test has ended; ``code`` is its kind).
     """
 
     seq: int
@@ -167,6 +192,7 @@ class GuardEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     register_mwh: int | None = None
     start_register_mwh: int | None = None
     closed_for_s: float | None = None
+    ok: bool | None = None  # of a periodic test
 
 
 class Events(_Message, frozen=True, kw_only=True, tag="events"):
@@ -210,13 +236,30 @@ class Sessions(_Message, frozen=True, kw_only=True, tag="sessions"):
 
 
 class ResetFault(_Message, frozen=True, kw_only=True, tag="reset_fault"):
-    """Ask station to release a latch at guard and to record who did it."""
+    """Ask station to release a latch at guard and to record who did it, and what was repaired."""
 
     port: PortNumber | None
     by: Words
+    repair: Words = ""
 
 
-ControlRequest = Status | Start | Stop | Sessions | ResetFault
+class OrderTest(_Message, frozen=True, kw_only=True, tag="order_test"):
+    """Run a periodic test now. Done: it has begun, or is over; its result is the next one in the status."""
+
+    kind: Identifier
+    by: Words = ""
+
+
+class RecordTest(_Message, frozen=True, kw_only=True, tag="record_test"):
+    """Record a periodic test that a person has done."""
+
+    kind: Identifier
+    ok: bool
+    by: Words
+    detail: Words = ""
+
+
+ControlRequest = Status | Start | Stop | Sessions | ResetFault | OrderTest | RecordTest
 
 
 class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,6 +283,25 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     service_fen: int | None = None
     tariff_version: str | None = None
     acknowledged: bool = False  # the backend has confirmed the end of this session
+
+
+class PeriodicTest(msgspec.Struct, frozen=True, kw_only=True):
+    """One periodic test: whether it is due, and how it went last. ``last_seq`` is the fact that tells it.
+
+    ``waits``: code of what keeps a test from running that is due. ``last_clock``: quality of the clock of that time.
+    """
+
+    kind: str  # "dead_man", "relays", "probes", "meters", "rcd"
+    fitted: bool  # the cabinet has the parts that it needs
+    due: bool
+    running: bool = False
+    waits: str | None = None
+    last_seq: int | None = None
+    last_wall_ms: int | None = None
+    last_clock: str | None = None
+    last_ok: bool | None = None
+    last_detail: str = ""
+    last_by: str = ""
 
 
 class StartReply(_Message, frozen=True, kw_only=True, tag="started"):
@@ -267,6 +329,7 @@ class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     journal_ok: bool
     journal_problem: str | None = None
     dropped: dict[str, int] = {}  # malformed input per source since start
+    tests: list[PeriodicTest] = []
 
 
 class SessionsReply(_Message, frozen=True, kw_only=True, tag="sessions_reply"):

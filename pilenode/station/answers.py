@@ -11,6 +11,8 @@ from pilenode.ipc.codec import MAX_FRAME
 from pilenode.ipc.messages import (
     ControlReply,
     ControlRequest,
+    OrderTest,
+    RecordTest,
     Refused,
     ResetFault,
     Sessions,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from pilenode.station.control import Peer
     from pilenode.station.journal import Journal
     from pilenode.station.sync import Sync
+    from pilenode.station.tests_runner import Prover
     from pilenode.upstream.contract import Upstream
 
 #: Room in a reply for what stands around the records, bytes.
@@ -47,12 +50,14 @@ class Answers:
         node: str,
         journal: Journal,
         controller: sessions.Sessions,
+        prover: Prover,
         dropped: Callable[[], Mapping[str, int]],
     ) -> None:
         self.upstream: tuple[Upstream, Sync] | None = None
         self._node = node
         self._journal = journal
         self._controller = controller
+        self._prover = prover
         self._dropped = dropped
 
     async def answer(self, request: ControlRequest, peer: Peer) -> ControlReply:
@@ -68,9 +73,16 @@ class Answers:
             case Stop():
                 return await self._controller.stop(request.port, "technician", session=request.session)
             case ResetFault():
-                return await self._controller.reset_fault(request.port, _by(request.by, peer))
+                return await self._controller.reset_fault(request.port, _by(request.by, peer), request.repair)
+            case OrderTest() | RecordTest():
+                return await self._test(request, _by(request.by, peer))
             case _:
                 assert_never(request)
+
+    async def _test(self, request: OrderTest | RecordTest, by: str) -> ControlReply:
+        if isinstance(request, OrderTest):
+            return await self._prover.order(request.kind, by)
+        return await self._prover.record(request.kind, by, request.detail, ok=request.ok)
 
     async def _status(self) -> StatusReply:
         problem, found = None, []
@@ -99,6 +111,7 @@ class Answers:
             journal_ok=problem is None,
             journal_problem=problem,
             dropped=dict(self._dropped()),
+            tests=self._prover.reports(),
         )
 
     async def _sessions(self, limit: int) -> SessionsReply | Refused:

@@ -249,6 +249,10 @@ class Journal:
         """Return the newest event of that guard that became a fact, 0 when there is none."""
         return await self._read(lambda db: db.execute(schema.LAST_GUARD_EVENT, (guard_boot,)).fetchone()[0] or 0)
 
+    async def last_tests(self) -> list[Fact]:
+        """Return the newest result of every periodic test."""
+        return await self._read(lambda db: [_fact(row) for row in db.execute(schema.LAST_TESTS)])
+
     async def close(self) -> None:
         """Close the database. A storage that hangs is not waited for."""
 

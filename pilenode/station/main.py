@@ -24,6 +24,7 @@ from pilenode.station.journal import Journal
 from pilenode.station.report import report
 from pilenode.station.sessions import Sessions, Terms
 from pilenode.station.sync import Sync, Timing
+from pilenode.station.tests_runner import Prover
 from pilenode.upstream.facts import TariffTerms
 from pilenode.upstream.mqtt import MqttUpstream
 
@@ -76,7 +77,8 @@ class Station:
         )
         self._sessions = Sessions(self._journal, self._guard, terms)
         self._commands = Commands(self._journal, self._sessions)
-        self._answers = Answers(config.node.id, self._journal, self._sessions, self._dropped)
+        self._prover = Prover(config, self._journal, self._guard, self._sessions)
+        self._answers = Answers(config.node.id, self._journal, self._sessions, self._prover, self._dropped)
         self._control = ControlServer(config.station.control_socket, config.station.control_group, self._answers.answer)
         self._sync: Sync | None = None
         if config.upstream is not None:
@@ -109,7 +111,11 @@ class Station:
     async def _work(self) -> int:
         self._log.info("station runs", node=self._config.node.id, log_id=self._journal.status().log_id)
         self._notifier.ready("running")
-        tasks = {asyncio.create_task(self._keep_step()), asyncio.create_task(self._stop.wait())}
+        tasks = {
+            asyncio.create_task(self._keep_step()),
+            asyncio.create_task(self._prover.run()),
+            asyncio.create_task(self._stop.wait()),
+        }
         if self._sync is not None:
             tasks.add(asyncio.create_task(self._sync.run()))
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -134,7 +140,7 @@ class Station:
 
     def _state(self) -> StateReport:
         ok = self._journal.status().problem is None
-        return report(self._sessions.snapshot, wallclock.stamp(), journal_ok=ok)
+        return report(self._sessions.snapshot, wallclock.stamp(), journal_ok=ok, tests=self._prover.reports())
 
     def _dropped(self) -> dict[str, int]:
         counts = {f"command.{code}": count for code, count in self._commands.refused.items()}

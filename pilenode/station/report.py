@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final
 from pilenode.upstream.contract import PortReport, StateReport
 
 if TYPE_CHECKING:
-    from pilenode.ipc.messages import PortSnapshot, Snapshot
+    from collections.abc import Sequence
+
+    from pilenode.ipc.messages import PeriodicTest, PortSnapshot, Snapshot
     from pilenode.station.wallclock import Stamp
 
 #: Changes below these are not worth a message (reliability 4.5: report by exception).
@@ -17,7 +19,9 @@ _TEMPERATURE_DC: Final = 20
 _MAX_CODES: Final = 32
 
 
-def report(snapshot: Snapshot | None, at: Stamp, *, journal_ok: bool) -> StateReport:
+def report(
+    snapshot: Snapshot | None, at: Stamp, *, journal_ok: bool, tests: Sequence[PeriodicTest] = ()
+) -> StateReport:
     """Return the state of the cabinet; ``snapshot`` None: guard does not answer."""
     return StateReport(
         wall_ms=at.wall_ms,
@@ -26,6 +30,8 @@ def report(snapshot: Snapshot | None, at: Stamp, *, journal_ok: bool) -> StateRe
         journal_ok=journal_ok,
         cabinet_faults=snapshot.cabinet_faults[:_MAX_CODES] if snapshot is not None else [],
         ports=[_port(port) for port in snapshot.ports] if snapshot is not None else [],
+        tests_due=[test.kind for test in tests if test.due],
+        tests_failed=[test.kind for test in tests if test.last_ok is False],
     )
 
 
@@ -50,7 +56,7 @@ def differs(before: StateReport | None, after: StateReport) -> bool:
 
 def _words(state: StateReport) -> tuple[object, ...]:
     ports = [(port.port, port.state, port.session, port.reason, port.findings) for port in state.ports]
-    return state.guard, state.journal_ok, state.cabinet_faults, ports
+    return state.guard, state.journal_ok, state.cabinet_faults, state.tests_due, state.tests_failed, ports
 
 
 def _moved(old: PortReport, new: PortReport) -> bool:

@@ -60,6 +60,16 @@ MIGRATIONS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "INSERT INTO meta VALUES ('log_id', lower(hex(randomblob(8)))), ('acked', '0')",
         ),
     ),
+    (
+        "0002_tests",
+        (
+            "CREATE INDEX tests ON fact (json_extract(body, '$.test'), seq) WHERE kind = 'tested'",
+            """
+            CREATE UNIQUE INDEX one_test_per_guard_event
+            ON fact (json_extract(body, '$.guard_boot'), json_extract(body, '$.event')) WHERE kind = 'tested'
+            """,
+        ),
+    ),
 )
 
 INSERT: Final = """
@@ -80,7 +90,18 @@ LAST_READING: Final = "SELECT * FROM fact WHERE kind = 'checkpoint' AND session 
 END: Final = "SELECT * FROM fact WHERE kind = 'session_ended' AND session = ?"
 ORDER: Final = "SELECT * FROM fact WHERE kind = 'session_started' AND json_extract(body, '$.order') = ?"
 COMMAND: Final = "SELECT * FROM fact WHERE kind = 'command_result' AND json_extract(body, '$.id') = ?"
+#: In two halves, so that each finds its own index.
 LAST_GUARD_EVENT: Final = """
-    SELECT max(json_extract(body, '$.event')) FROM fact
-    WHERE kind IN ('fault_latched', 'fault_found', 'fault_cleared') AND json_extract(body, '$.guard_boot') = ?
+    SELECT max(event) FROM (
+        SELECT max(json_extract(body, '$.event')) AS event FROM fact
+        WHERE kind IN ('fault_latched', 'fault_found', 'fault_cleared') AND json_extract(body, '$.guard_boot') = ?1
+        UNION ALL
+        SELECT max(json_extract(body, '$.event')) AS event FROM fact
+        WHERE kind = 'tested' AND json_extract(body, '$.guard_boot') = ?1
+    )
+"""
+#: The newest result of every periodic test.
+LAST_TESTS: Final = """
+    SELECT * FROM fact WHERE seq IN
+    (SELECT max(seq) FROM fact WHERE kind = 'tested' GROUP BY json_extract(body, '$.test'))
 """

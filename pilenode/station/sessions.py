@@ -12,6 +12,7 @@ Starts, stops and ticks exclude each other, so that a snapshot from before a gra
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -89,9 +90,18 @@ class Sessions:
         self._booted = False
         self._recover_at_s = 0.0
         self._fault_event = ("", 0)  # guard boot, its newest event that is a fact
+        self.asked_s = -math.inf  # when a start was last asked for
+        self.tests_ordered: dict[str, str] = {}  # who ordered a periodic test of guard, by its kind
+
+    @property
+    def busy(self) -> bool:
+        """Return whether a session is open, or guard shows one."""
+        shown = self.snapshot.ports if self.snapshot is not None else []
+        return bool(self._open) or any(port.state in LIVE for port in shown)
 
     async def start(self, request: StartRequest) -> StartReply | Refused:
         """Start a session, or say why not. The same order again is the same session."""
+        self.asked_s = clock.monotonic_s()
         async with self._turn:
             try:
                 known = await self._journal.find_order(request.order)
@@ -124,18 +134,18 @@ class Sessions:
         # It may have ended by itself between the look and the release: what was asked for is true then, too.
         return reply if isinstance(reply, Refused) and reply.code != "session_ended" else Done()
 
-    async def reset_fault(self, port: int | None, by: str) -> Done | Refused:
+    async def reset_fault(self, port: int | None, by: str, repair: str = "") -> Done | Refused:
         """Release a latch at guard and record who did it."""
         async with self._turn:
             try:
-                reply = await self._guard.request(Reset(port=port, by=by))
+                reply = await self._guard.request(Reset(port=port, by=by, repair=repair))
             except GuardAbsentError as error:
                 return Refused(code="guard_absent", detail=error.problem[:MAX_WORDS])
             if isinstance(reply, Refused):
                 return reply
             log.info("fault reset", port=port, by=by)
             try:
-                await self._journal.append([NewFact(FactKind.FAULT_RESET, FaultReset(port=port, by=by))])
+                await self._journal.append([NewFact(FactKind.FAULT_RESET, FaultReset(port=port, by=by, repair=repair))])
             except JournalFailedError as error:
                 self._distrust(error)
         return Done()
@@ -268,7 +278,7 @@ class Sessions:
         boot, newest = self._fault_event
         if boot != news.snapshot.guard_boot:
             newest = await self._journal.last_guard_event(news.snapshot.guard_boot)
-        return fault_facts(news, newest), max([newest, *(event.seq for event in news.events)])
+        return fault_facts(news, newest, self.tests_ordered), max([newest, *(event.seq for event in news.events)])
 
     async def _write(
         self,

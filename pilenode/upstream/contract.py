@@ -105,7 +105,10 @@ class PortReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StateReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The present state of the cabinet (retained). ``guard`` False: the cutoff process does not answer."""
+    """The present state of the cabinet (retained). ``guard`` False: the cutoff process does not answer.
+
+    ``tests_due``, ``tests_failed``: periodic tests whose time has come, and whose last result was bad.
+    """
 
     wall_ms: int
     clock: Annotated[str, Meta(max_length=8)]
@@ -113,6 +116,8 @@ class StateReport(msgspec.Struct, frozen=True, kw_only=True):
     journal_ok: bool
     cabinet_faults: Annotated[list[str], Meta(max_length=32)] = []
     ports: Annotated[list[PortReport], Meta(max_length=99)] = []
+    tests_due: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=16)] = []
+    tests_failed: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=16)] = []
 
 
 class Live(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,6 +44,7 @@ class FactKind(StrEnum):
     FAULT_CLEARED = "fault_cleared"
     FAULT_RESET = "fault_reset"
     COMMAND_RESULT = "command_result"
+    TESTED = "tested"
 
 
 class EnergyFlag(StrEnum):
@@ -135,10 +136,26 @@ class Fault(_Body, frozen=True, kw_only=True):
 
 
 class FaultReset(_Body, frozen=True, kw_only=True):
-    """A person released a latch (of the cabinet when ``port`` is None)."""
+    """A person released a latch (of the cabinet when ``port`` is None). ``repair``: what was repaired."""
 
     port: PortNumber | None
     by: Words
+    repair: Words = ""
+
+
+class PeriodicResult(_Body, frozen=True, kw_only=True):
+    """A periodic test was done. ``by`` is who ordered or did it, "" when it was its time.
+
+    ``guard_boot`` and ``event`` name the event by which guard told it; None where station or a person did the test.
+    """
+
+    test: Code  # "dead_man", "relays", "probes", "meters", "rcd"
+    ok: bool
+    detail: Words = ""
+    by: Words = ""
+    age_ms: int = 0
+    guard_boot: Identifier | None = None
+    event: int | None = None
 
 
 class CommandResult(_Body, frozen=True, kw_only=True):
@@ -156,7 +173,17 @@ class CommandResult(_Body, frozen=True, kw_only=True):
     session: Identifier | None = None
 
 
-Body = Boot | SessionStarted | Checkpoint | SessionEnded | StartRefused | Fault | FaultReset | CommandResult
+Body = (
+    Boot
+    | SessionStarted
+    | Checkpoint
+    | SessionEnded
+    | StartRefused
+    | Fault
+    | FaultReset
+    | CommandResult
+    | PeriodicResult
+)
 
 BODY_TYPES: Final[dict[FactKind, type[_Body]]] = {
     FactKind.BOOT: Boot,
@@ -169,6 +196,7 @@ BODY_TYPES: Final[dict[FactKind, type[_Body]]] = {
     FactKind.FAULT_CLEARED: Fault,
     FactKind.FAULT_RESET: FaultReset,
     FactKind.COMMAND_RESULT: CommandResult,
+    FactKind.TESTED: PeriodicResult,
 }
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from config import load
 
+INLET = '[cabinet.inlet]\nmodel = "sdm120"\nbus = "main"'
 #: What is replaced in the good file, by what, and the exact list of (key, code).
 CONTRADICTIONS = [
     ("number = 2", "number = 1", [("port[2].number", "duplicate")]),
@@ -29,6 +30,58 @@ CONTRADICTIONS = [
     ("[[port]]", "[gpio]\ncontactor_pin = 6\n[[port]]", [("port[2].relay.pin", "duplicate")]),
     ("[[port]]", "[gpio]\nheartbeat_pin = 23\n[[port]]", [("input[1].pin", "duplicate")]),
     ("[[port]]", "[gpio]\ncontactor_pin = 1\nheartbeat_pin = 1\n[[port]]", [("gpio.heartbeat_pin", "duplicate")]),
+    (
+        "[[port]]",
+        "[gpio]\ncontactor_pin = 1\ncontactor_feedback_pin = 1\n[[port]]",
+        [("gpio.contactor_feedback_pin", "duplicate")],
+    ),
+    (
+        "[[port]]",
+        "[gpio]\ncontactor_pin = 1\ncontactor_feedback_pin = 5\n[[port]]",
+        [("port[1].relay.pin", "duplicate")],
+    ),
+    ("[[port]]", "[gpio]\ncontactor_pin = 1\ncontactor_feedback_pin = 2\n[[port]]", []),
+    (
+        "[[port]]",
+        "[gpio]\ncontactor_feedback_pin = 2\n[[port]]",
+        [("gpio.contactor_feedback_pin", "incomplete")],
+    ),
+    ("[[port]]", '[cabinet.probe]\nid = "28-0316a2794b03"\n[[port]]', []),
+    ("[[port]]", '[cabinet.probe]\nid = "28-0316a2794b02"\n[[port]]', [("cabinet.probe.id", "duplicate")]),
+    ("[[port]]", f"{INLET}\nunit = 3\n[[port]]", []),
+    ("[[port]]", f"{INLET}\nunit = 2\n[[port]]", [("cabinet.inlet.unit", "duplicate")]),
+    (
+        "[[port]]",
+        f"{INLET.replace('main', 'mian')}\nunit = 2\n[[port]]",
+        [("cabinet.inlet.bus", "unknown_reference")],
+    ),
+    (
+        "[[port]]",
+        f"{INLET.replace('sdm120', 'sdm12')}\nunit = 3\n[[port]]",
+        [("cabinet.inlet.model", "unknown_reference")],
+    ),
+    ('kind = "smoke"', 'kind = "rcd"\nports = [1, 2]', []),
+    ('kind = "smoke"', 'kind = "rcd"\nports = []', []),
+    ('kind = "smoke"', 'kind = "rcd"\nports = [1, 3]', [("input[1].ports[2]", "unknown_reference")]),
+    ('kind = "smoke"', 'kind = "rcd"\nports = [1, 1]', [("input[1].ports[2]", "duplicate")]),
+    ('kind = "smoke"', 'kind = "smoke"\nports = []', []),
+    ('kind = "smoke"', 'kind = "smoke"\nports = [1]', [("input[1].ports", "without_effect")]),
+    ('kind = "smoke"', 'kind = "door"\npolicy = "cut"', []),
+    ('kind = "smoke"', 'kind = "smoke"\npolicy = "tell"', []),
+    ('kind = "smoke"', 'kind = "smoke"\npolicy = "cut"', [("input[1].policy", "without_effect")]),
+    ('kind = "smoke"', 'kind = "flood"\npolicy = "inhibit"', [("input[1].policy", "without_effect")]),
+    ("[upstream]", "[limits]\nvoltage_low_v = 210\nvoltage_high_v = 240\n[upstream]", []),
+    ("[upstream]", "[limits]\nmeter_stuck_s = 299\nmeter_frozen_s = 300\n[upstream]", []),
+    (
+        "[upstream]",
+        "[limits]\nmeter_stuck_s = 300\nmeter_frozen_s = 300\n[upstream]",
+        [("limits.meter_frozen_s", "wrong_order")],
+    ),
+    (
+        "[upstream]",
+        "[limits]\nmeter_stuck_s = 61\nmeter_frozen_s = 60\n[upstream]",
+        [("limits.meter_frozen_s", "wrong_order")],
+    ),
     ("28-0316a2794b02", "28-0316a2794b01", [("port[2].probe.id", "duplicate")]),
     ("unit = 2", "unit = 1", [("port[2].meter.unit", "duplicate")]),
     ('unit = 2, bus = "main"', 'unit = 2, bus = "mian"', [("port[2].meter.bus", "unknown_reference")]),
@@ -82,23 +135,24 @@ def test_tls_files_are_complete_and_need_tls(good: str, scheme: str, keys: list[
     assert [one.code for one in load.check_text(text)] == expected
 
 
+@pytest.mark.parametrize("table", ["limits", "cabinet"])
 @pytest.mark.parametrize(
     ("temperatures", "wrong"),
     [
-        ((60, 61, 62, 63), []),
-        ((61, 61, 62, 63), ["temperature_warn_c"]),
-        ((62, 61, 63, 64), ["temperature_warn_c"]),
-        ((60, 62, 62, 63), ["temperature_inhibit_c"]),
-        ((60, 61, 63, 63), ["temperature_trip_c"]),
+        ((57, 58, 59, 60), []),
+        ((58, 58, 59, 60), ["temperature_warn_c"]),
+        ((59, 58, 60, 61), ["temperature_warn_c"]),
+        ((57, 59, 59, 60), ["temperature_inhibit_c"]),
+        ((57, 58, 60, 60), ["temperature_trip_c"]),
         ((60, 60, 60, 60), ["temperature_warn_c", "temperature_inhibit_c", "temperature_trip_c"]),
     ],
 )
-def test_temperatures_rise(good: str, temperatures: tuple[int, ...], wrong: list[str]) -> None:
+def test_temperatures_rise(good: str, table: str, temperatures: tuple[int, ...], wrong: list[str]) -> None:
     """Clear, warn, inhibit and trip rise strictly; every pair that does not is told."""
     keys = ("temperature_clear_c", "temperature_warn_c", "temperature_inhibit_c", "temperature_trip_c")
-    text = good + "[limits]\n" + "".join(f"{key} = {value}\n" for key, value in zip(keys, temperatures, strict=True))
+    text = good + f"[{table}]\n" + "".join(f"{key} = {value}\n" for key, value in zip(keys, temperatures, strict=True))
     found = [(one.key, one.code) for one in load.check_text(text)]
-    assert found == [(f"limits.{key}", "wrong_order") for key in wrong]
+    assert found == [(f"{table}.{key}", "wrong_order") for key in wrong]
 
 
 def test_over_current_stages_rise(good: str) -> None:

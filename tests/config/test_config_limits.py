@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import load
-from config.schema import Completion, Limits, Station
+from config.schema import Cabinet, Completion, Limits, Station
 from safety.completion_limits import CompletionLimits
 from safety.limits import CabinetLimits, PortLimits
 
@@ -26,17 +26,36 @@ def test_the_defaults_of_both_sides_are_the_same(good: str) -> None:
 
 @pytest.mark.parametrize("name", list(Limits.__struct_fields__))
 def test_every_limit_arrives(good: str, name: str) -> None:
-    """Each key of [limits] changes the field of the same name in PortLimits or CabinetLimits, and only that one."""
+    """Each key of [limits] changes the field of the same name in PortLimits, CabinetLimits or both, and only that one.
+
+    The current limit and the temperatures of the cabinet are its own.
+    """
     config = load.load_text(good)
     value = getattr(config.limits, name) + 0.01
     config = msgspec.structs.replace(config, limits=msgspec.structs.replace(config.limits, **{name: value}))
     port, cabinet = load.port_limits(config, config.port[0]), load.cabinet_limits(config)
-    if name in {field.name for field in dataclasses.fields(PortLimits)}:
-        assert port == dataclasses.replace(PortLimits(), **{name: value})
-        assert cabinet == CabinetLimits()
-    else:
-        assert port == PortLimits()
-        assert cabinet == dataclasses.replace(CabinetLimits(), **{name: value})
+    assert hasattr(port, name) or hasattr(cabinet, name)
+    changed = {name: value}
+    assert port == (dataclasses.replace(PortLimits(), **changed) if hasattr(port, name) else PortLimits())
+    shared = hasattr(cabinet, name) and name not in Cabinet.__struct_fields__
+    assert cabinet == (dataclasses.replace(CabinetLimits(), **changed) if shared else CabinetLimits())
+
+
+@pytest.mark.parametrize("name", sorted(set(Cabinet.__struct_fields__) - {"probe", "inlet"}))
+def test_every_limit_of_the_cabinet_arrives(good: str, name: str) -> None:
+    """Each figure of [cabinet] changes the field of the same name in CabinetLimits, and no limit of a port."""
+    config = load.load_text(good)
+    value = getattr(config.cabinet, name) + 0.01
+    config = msgspec.structs.replace(config, cabinet=msgspec.structs.replace(config.cabinet, **{name: value}))
+    assert load.cabinet_limits(config) == dataclasses.replace(CabinetLimits(), **{name: value})
+    assert load.port_limits(config, config.port[0]) == PortLimits()
+
+
+@pytest.mark.parametrize(("position", "behind"), [("before_relay", False), ("behind_relay", True)])
+def test_the_position_of_the_meter_arrives(good: str, position: str, *, behind: bool) -> None:
+    """Whether a meter sits behind its relay is told for each port by itself."""
+    config = load.load_text(good.replace("unit = 2,", f'unit = 2, position = "{position}",'))
+    assert [load.port_limits(config, port).meter_behind_relay for port in config.port] == [False, behind]
 
 
 def test_a_port_lowers_its_own_limits_only(good: str) -> None:
@@ -88,17 +107,19 @@ relay = { pin = 5 }
 """
 
 
-@given(_ranges(Limits), _ranges(Completion), _ranges(Station))
+@given(_ranges(Limits), _ranges(Cabinet), _ranges(Completion), _ranges(Station))
 def test_what_the_check_accepts_the_safety_core_accepts(
-    limits: dict[str, float], completion: dict[str, float], station: dict[str, float]
+    limits: dict[str, float], cabinet: dict[str, float], completion: dict[str, float], station: dict[str, float]
 ) -> None:
-    """No configuration that passes the check can make guard fail to build its limits."""
+    """No configuration that passes the check can make guard fail to build its limits, be its promise kept or not."""
     text = _GOOD_TEXT
-    for name, table in (("limits", limits), ("completion", completion), ("station", station)):
+    for name, table in (("limits", limits), ("cabinet", cabinet), ("completion", completion), ("station", station)):
         text += f"[{name}]\n" + "".join(f"{key} = {value!r}\n" for key, value in table.items())
-    if load.check_text(text):
+    merged, problems = load._judge(text, "f.toml", load.PROFILES)
+    if merged is None:
+        assert problems
         return
-    config = load.load_text(text)
+    config = merged.config
     load.port_limits(config, config.port[0])
     load.cabinet_limits(config)
     load.completion_limits(config)

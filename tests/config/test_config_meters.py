@@ -54,6 +54,12 @@ def test_a_good_profile_loads() -> None:
     assert load.load_meter_text(_GOOD, "m1").block[0].count == 6
 
 
+@pytest.mark.parametrize(("line", "expected"), [("", 1000.0), ("refresh_ms = 0", 0.0), ("refresh_ms = 400", 400.0)])
+def test_how_often_registers_are_renewed(line: str, expected: float) -> None:
+    """Where a maker says nothing a second is taken: the worst-case time must not be reckoned too short."""
+    assert load.load_meter_text(f"{line}\n{_GOOD}", "m1").refresh_ms == expected
+
+
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
@@ -71,6 +77,8 @@ def test_a_good_profile_loads() -> None:
             [("block[2].name", "duplicate")],
         ),
         ('name = "fast"', 'name = "fa st"', [("block[1].name", "wrong_format")]),
+        ("function = 4", "function = 4\nrefresh_ms = -1", [("refresh_ms", "out_of_range")]),
+        ("function = 4", "function = 4\nrefresh_ms = 5001", [("refresh_ms", "out_of_range")]),
         ("baud = 9600", "baud = 9601", [("serial.baud", "not_one_of")]),
         ('type = "f32"', 'type = "f32"\nscale = inf', [("values.energy_wh.scale", "out_of_range")]),
         ('type = "f32"', 'type = "f32"\nscale = 0', [("values.energy_wh.scale", "out_of_range")]),

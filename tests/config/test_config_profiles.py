@@ -10,7 +10,7 @@ import pytest
 
 from config import load
 from config.errors import ConfigError
-from config.schema import Config, Limits, Profile, Upstream
+from config.schema import Cabinet, Config, Limits, Profile, Promise, Upstream
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,15 +27,16 @@ def test_the_default_profile_says_what_the_schema_says() -> None:
     data = tomllib.loads((load.PROFILES / "default.toml").read_text(encoding="utf-8"))
     upstream = data.pop("upstream")
     assert msgspec.convert({**data}, Profile) == Profile()
-    for table in ("limits", "completion", "onewire"):
-        assert data[table].keys() == set(getattr(Profile(), table).__struct_fields__)
+    hardware = {"probe", "inlet"}
+    for table in ("limits", "cabinet", "promise", "tests", "completion", "onewire"):
+        assert data[table].keys() == set(getattr(Profile(), table).__struct_fields__) - hardware
     assert msgspec.convert({**upstream, "url": "mqtt://a"}, Upstream) == Upstream(url="mqtt://a")
 
 
 def test_the_demo_profile_scales_durations_and_no_protective_limit(good: str) -> None:
     """A rig runs fast, but trips exactly where a real cabinet does."""
     config = load.load_text(f'profile = "demo"\n{good}')
-    assert config.limits == Limits()
+    assert (config.limits, config.cabinet, config.promise) == (Limits(), Cabinet(), Promise())
     assert config.completion.time_scale == 200
     assert config.station.lease_s == 10
     assert config.station.checkpoint_s == 1

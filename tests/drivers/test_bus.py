@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers import bus
-from drivers.bus import MIN_QUIET_S, REOPEN_S, SerialLine, check_reply, encode_request
+from drivers.bus import REOPEN_S, SerialLine, check_reply, encode_request
+from safety.budget import LATENESS_S, MIN_QUIET_S
 from safety.reading import MissingReason
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def test_a_bad_reply_is_known_when_the_line_falls_silent(slave: Slave, reply: st
     slave.script.append(instead(bytes.fromhex(reply)))
     took_s = timed(lambda: line.read(1, 4, 0, 2))
     line.close()
-    assert 0.5 <= took_s <= 0.5 + bus.LATENESS_S + SLACK_S  # the quiet time of such a meter is 0.5 s by itself
+    assert 0.5 <= took_s <= 0.5 + LATENESS_S + SLACK_S  # the quiet time of such a meter is 0.5 s by itself
 
 
 # -- silence -----------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ def test_the_computed_times_follow_the_wire() -> None:
     """The budget of a read is its bytes, its silences, the turnaround and the lateness; never less."""
     line = SerialLine("/nowhere", 9600, "E", 1, turnaround_s=0.1)
     char_s = 11 / 9600
-    good_s = (8 + 25) * char_s + 2 * 3.5 * char_s + 0.1 + bus.LATENESS_S
+    good_s = (8 + 25) * char_s + 2 * 3.5 * char_s + 0.1 + LATENESS_S
     assert line.transaction_s(10) == pytest.approx(good_s)
     assert line.failure_s(10) == pytest.approx(2 * (good_s + 2 * MIN_QUIET_S + 25 * char_s))
     assert line.transaction_s(5, 4) == pytest.approx(good_s)
@@ -260,6 +260,26 @@ def test_a_good_read_stays_within_its_budget(slave: Slave, line: SerialLine) -> 
         begin = time.monotonic()
         assert isinstance(line.read(1, 4, 0, 10), bytes)
         assert time.monotonic() - begin <= line.transaction_s(10) + SLACK_S
+
+
+def test_a_dead_meter_costs_a_third_of_the_worst_failure(slave: Slave, line: SerialLine) -> None:
+    """The budget charges a silent meter with what it really costs: every try waits that long, and no longer."""
+    line.read(9, 4, 0, 2)
+    for _ in range(3):
+        slave.script.append(instead())
+        took_s = timed(lambda: line.read(1, 4, 0, 10))
+        assert line.timing.dead_s(20) - 2 * line.timing.silence_s - 0.001 <= took_s <= line.timing.dead_s(20) + SLACK_S
+    assert line.timing.dead_s(20) < 0.4 * line.failure_s(10)
+
+
+def test_a_meter_that_comes_back_costs_no_more_than_the_budget_says(slave: Slave, line: SerialLine) -> None:
+    """The first reply after a failure is thrown away: one exchange and one quiet time more than a good read."""
+    line.read(9, 4, 0, 2)
+    slave.script.extend([instead(), late(0.05), late(0.05)])
+    line.read(1, 4, 0, 10)
+    took_s = timed(lambda: line.read(1, 4, 0, 10))
+    assert took_s <= line.timing.dead_s(20) + line.timing.transaction_s(20) + SLACK_S
+    assert line.counters["discarded"] == 1
 
 
 def test_a_dead_meter_costs_one_time_out_and_one_quiet_time(slave: Slave, line: SerialLine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 import pytest
@@ -73,46 +74,74 @@ def test_a_reading_carries_the_time_before_the_conversion(probe: Probe) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "reason"),
     [
-        "",
-        "ff ff ff ff ff ff ff ff ff : crc=c9 NO\n61 01 4b 46 7f ff 0f 10 02 t=22062\n",
-        "00 00 00 00 00 00 00 00 00 : crc=00 YES\n00 00 00 00 00 00 00 00 00 t=0\n",
-        f"{SCRATCHPAD} : crc=1c YES\n",
-        f"{SCRATCHPAD} : crc=1c YES\n{SCRATCHPAD} t=\n",
-        f"{SCRATCHPAD} : crc=1c YES\n{SCRATCHPAD} t=nan\n",
-        f"{SCRATCHPAD} : crc=1c YES\n{SCRATCHPAD} t=21500\nmore\n",
-        "t=21500\n",
-        "温度\n",
+        ("", "probe_fault"),
+        ("a1 01 4b 46 7f ff 0f 10 02 : crc=d8 NO\n61 01 4b 46 7f ff 0f 10 02 t=22062\n", "probe_fault"),
+        ("ff ff ff ff ff ff ff ff ff : crc=c9 NO\n61 01 4b 46 7f ff 0f 10 02 t=22062\n", "probe_open"),
+        ("00 00 00 00 00 00 00 00 00 : crc=00 YES\n00 00 00 00 00 00 00 00 00 t=0\n", "probe_short"),
+        (f"{SCRATCHPAD} : crc=1c YES\n{SCRATCHPAD} t=85000\n", "probe_reset"),
+        (f"{SCRATCHPAD} : crc=1c YES\n", "probe_fault"),
+        (f"{SCRATCHPAD} : crc=1c YES\n{SCRATCHPAD} t=\n", "probe_fault"),
+        (f"{SCRATCHPAD} : crc=1c YES\n{SCRATCHPAD} t=nan\n", "probe_fault"),
+        (f"{SCRATCHPAD} : crc=1c YES\n{SCRATCHPAD} t=21500\nmore\n", "probe_fault"),
+        ("t=21500\n", "probe_fault"),
+        ("温度\n", "probe_fault"),
     ],
 )
-def test_a_bad_file_is_a_probe_fault(probe: Probe, text: str) -> None:
-    """CRC NO, a shorted line and anything cut or strange is a fault, never a temperature and never an exception."""
-    assert probe.holds(text) == Missing(MissingReason.PROBE_FAULT, 1.0)
+def test_a_bad_file_is_a_fault_of_the_probe(probe: Probe, text: str, reason: str) -> None:
+    """CRC NO, a shorted or open line and anything cut or strange: never a temperature and never an exception."""
+    assert probe.holds(text) == Missing(MissingReason(reason), 1.0)
 
 
-def test_a_missing_probe_is_a_fault_since_the_first_time(probe: Probe) -> None:
+def test_a_missing_probe_is_open_since_the_first_time(probe: Probe) -> None:
     """A probe that is unplugged is a fault, with one beginning, until it is back."""
-    assert probe.read() == Missing(MissingReason.PROBE_FAULT, 1.0)
-    assert probe.read() == Missing(MissingReason.PROBE_FAULT, 1.0)
+    assert probe.read() == Missing(MissingReason.PROBE_OPEN, 1.0)
+    assert probe.read() == Missing(MissingReason.PROBE_OPEN, 1.0)
     assert probe.shows(20_000) == 20.0
     probe.file.unlink()
-    assert probe.read() == Missing(MissingReason.PROBE_FAULT, 4.0)
+    assert probe.read() == Missing(MissingReason.PROBE_OPEN, 4.0)
+
+
+def test_a_fault_that_becomes_another_keeps_its_beginning(probe: Probe) -> None:
+    """There was no temperature in between."""
+    assert probe.shows(85_000) == MissingReason.PROBE_RESET
+    probe.file.unlink()
+    assert probe.read() == Missing(MissingReason.PROBE_OPEN, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (errno.ENODEV, "probe_open"),
+        (errno.ENXIO, "probe_open"),
+        (errno.EIO, "probe_fault"),
+        (errno.EACCES, "probe_fault"),
+    ],
+)
+def test_a_device_that_cannot_be_read(probe: Probe, monkeypatch: pytest.MonkeyPatch, error: int, reason: str) -> None:
+    """A device that leaves while it is read is open; every other error of the kernel is a fault."""
+
+    def fails(*_: object, **__: object) -> str:
+        raise OSError(error, "simulated")
+
+    monkeypatch.setattr("pathlib.Path.read_text", fails)
+    assert probe.read() == Missing(MissingReason(reason), 1.0)
 
 
 @pytest.mark.parametrize(
     ("before", "outcome"),
     [
-        ([], MissingReason.PROBE_FAULT),
-        ([25_000], MissingReason.PROBE_FAULT),
-        ([79_999], MissingReason.PROBE_FAULT),
+        ([], MissingReason.PROBE_RESET),
+        ([25_000], MissingReason.PROBE_RESET),
+        ([79_999], MissingReason.PROBE_RESET),
         ([80_000], 85.0),
         ([84_937], 85.0),
         ([85_062], 85.0),
         ([90_000], 85.0),
-        ([90_001], MissingReason.PROBE_FAULT),
-        ([85_000], MissingReason.PROBE_FAULT),
-        ([25_000, 85_000, 85_000], MissingReason.PROBE_FAULT),
+        ([90_001], MissingReason.PROBE_RESET),
+        ([85_000], MissingReason.PROBE_RESET),
+        ([25_000, 85_000, 85_000], MissingReason.PROBE_RESET),
         ([84_937, 85_000, 85_000], 85.0),
         ([85_000, 84_937], 85.0),
     ],
@@ -128,4 +157,4 @@ def test_exactly_85_is_heat_only_when_it_comes_from_nearby(
 
 def test_a_rise_through_85_is_not_lost(probe: Probe) -> None:
     """A fire that jumps onto exactly 85 °C is seen with the next reading at the latest."""
-    assert [probe.shows(milli_c) for milli_c in (40_000, 85_000, 86_000)] == [40.0, MissingReason.PROBE_FAULT, 86.0]
+    assert [probe.shows(milli_c) for milli_c in (40_000, 85_000, 86_000)] == [40.0, MissingReason.PROBE_RESET, 86.0]

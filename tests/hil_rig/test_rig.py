@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -257,6 +258,32 @@ def test_a_power_cut_and_an_empty_socket(rig: Rig, relays: GpioRelays) -> None:
     assert current_ma(rig, 1) == 3000
     rig.plug(1, None)
     assert current_ma(rig, 1) == 0
+
+
+def test_the_mains_of_a_rig_wander(rig: Rig) -> None:
+    """A meter that shows the same voltage for long is broken; those of a rig do not."""
+    volts = set()
+    for _ in range(8):
+        volts.add(struct.unpack(">H", read(rig, "main", 1, 0, 1))[0] / 10)
+        time.sleep(0.1)
+    assert len(volts) > 1
+    assert all(218.0 < value < 222.0 for value in volts)
+
+
+def test_registers_are_renewed_by_the_rig(tmp_path: Path) -> None:
+    """A meter that renews every 0.4 s shows what was at its last renewal, also when nobody asked it then."""
+    port = replace(CABINET.ports[0], refresh_s=0.4, counter_wh=0.0)
+    with Rig(RigCabinet((port,), (RigBus(baud=115_200),), supply_noise_v=0.0), tmp_path) as running:
+        began_s = time.monotonic()
+        seen: list[tuple[float, float]] = []
+        while time.monotonic() - began_s < 1.5:
+            running.supply(200.0 + 10.0 * (time.monotonic() - began_s))
+            seen.append((time.monotonic(), struct.unpack(">H", read(running, "main", 1, 0, 1))[0] / 10))
+    changes = [(at_s, volts) for (_, old), (at_s, volts) in pairwise(seen) if volts != old]
+    assert 3 <= len(changes) <= 4
+    for (first_s, first_v), (second_s, second_v) in pairwise(changes):
+        assert second_s - first_s == pytest.approx(0.4, abs=0.2)
+        assert second_v - first_v == pytest.approx(4.0, abs=2.0)
 
 
 def test_an_unknown_meter_model_is_an_error(tmp_path: Path) -> None:

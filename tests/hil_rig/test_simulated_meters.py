@@ -211,3 +211,83 @@ def test_a_frozen_meter_shows_old_values_until_it_thaws() -> None:
     assert ask(meter, 4, 0, 10) == GOOD
     meter.faults.frozen = False
     assert ask(meter, 4, 0, 1)[3:-2] == (2300).to_bytes(2, "big")
+
+
+def shown(meter: SimulatedMeter) -> tuple[float, float, float, float]:
+    """Return volts, watts, Wh and power factor in the registers of a PZEM."""
+    words = struct.unpack(">10H", ask(meter, 4, 0, 10)[3:-2])
+    return words[0] / 10, (words[4] << 16 | words[3]) / 10, float(words[6] << 16 | words[5]), words[8] / 100
+
+
+def test_a_meter_that_lies_about_power() -> None:
+    """Watts or the power factor are wrong, everything else is right."""
+    meter = SimulatedMeter(load_meter("pzem004t-v3"), Source(Quantities(220.0, 1.0, 200.0, 0.91, 50.0, 38.0)))
+    meter.faults.scale_power = 2.5
+    assert shown(meter) == (220.0, 500.0, 38.0, 0.91)
+    meter.faults.scale_power, meter.faults.power_factor = 1.0, 0.3
+    assert shown(meter) == (220.0, 200.0, 38.0, 0.3)
+    meter.faults.power_factor = None
+    assert shown(meter) == (220.0, 200.0, 38.0, 0.91)
+
+
+def test_a_register_that_stands_still_goes_on_at_the_right_value() -> None:
+    """Power is shown as it is; the energy only when the fault is over."""
+    source = Source(Quantities(220.0, 1.0, 200.0, 0.91, 50.0, 38.0))
+    meter = SimulatedMeter(load_meter("pzem004t-v3"), source)
+    meter.faults.energy_stuck = True
+    source.now = Quantities(221.0, 2.0, 400.0, 0.91, 50.0, 99.0)
+    assert shown(meter) == (221.0, 400.0, 38.0, 0.91)
+    meter.faults.energy_stuck = False
+    assert shown(meter) == (221.0, 400.0, 99.0, 0.91)
+
+
+@pytest.mark.parametrize(("back_wh", "expected"), [(8.0, 30.0), (38.0, 0.0), (40.0, 0.0)])
+def test_a_register_that_fell_back(back_wh: float, expected: float) -> None:
+    """It shows less than was counted, but never less than nothing."""
+    meter = SimulatedMeter(load_meter("pzem004t-v3"), Source(VECTOR))
+    meter.faults.energy_back_wh = back_wh
+    assert shown(meter)[2] == expected
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now_s = 100.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now_s
+
+
+def test_registers_are_held_until_they_are_renewed() -> None:
+    """With a refresh of 1 s the values are those of the last full second, however often they are asked for."""
+    source, clock = Source(Quantities(220.0, 1.0, 200.0, 0.91, 50.0, 38.0)), Clock()
+    meter = SimulatedMeter(load_meter("pzem004t-v3"), source, refresh_s=1.0, clock=clock)
+    seen = []
+    for clock.now_s, volts in [(100.5, 221.0), (100.999, 222.0), (101.0, 223.0), (101.5, 224.0), (104.7, 225.0)]:
+        source.now = Quantities(volts, 1.0, 200.0, 0.91, 50.0, 38.0)
+        seen.append(shown(meter)[0])
+    assert seen == [220.0, 220.0, 223.0, 223.0, 225.0]
+    clock.now_s, source.now = 104.9, VECTOR
+    assert shown(meter)[0] == 225.0
+    clock.now_s = 105.0  # still the full seconds, not 1 s after the late one
+    assert shown(meter)[0] == 225.7
+
+
+def test_renewing_in_time_shows_the_moment_of_the_renewal() -> None:
+    """The owner renews on the second; who asks later sees that second and not the moment of the question."""
+    source, clock = Source(Quantities(220.0, 1.0, 200.0, 0.91, 50.0, 38.0)), Clock()
+    meter = SimulatedMeter(load_meter("pzem004t-v3"), source, refresh_s=1.0, clock=clock)
+    clock.now_s = 101.0
+    meter.renew()
+    clock.now_s, source.now = 101.5, VECTOR
+    assert shown(meter)[0] == 220.0
+
+
+def test_a_frozen_meter_is_not_renewed() -> None:
+    """The fault is stronger than the refresh."""
+    source, clock = Source(), Clock()
+    meter = SimulatedMeter(load_meter("pzem004t-v3"), source, refresh_s=1.0, clock=clock)
+    meter.faults.frozen = True
+    clock.now_s, source.now = 105.0, Quantities(230.0, 9.0, 2000.0, 1.0, 50.0, 99.0)
+    assert ask(meter, 4, 0, 10) == GOOD

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
+from itertools import groupby
 
 import pytest
 from hypothesis import given
@@ -245,6 +247,44 @@ def test_a_hot_probe_is_forced_and_released(world: World) -> None:
     assert 25.0 < world.temperature_c(1) < 30.0
 
 
+def test_a_glowing_contact_may_heat_faster(world: World) -> None:
+    """A smaller node: most of its heat is there after one time constant."""
+    world.poor_contact(1, 4.0, time_s=20.0)
+    world.advance(21.0)
+    assert world.temperature_c(1) == pytest.approx(25 + 4.0 * world.meter(1).current_a ** 2 * 0.632, abs=0.1)
+
+
+def test_the_air_is_felt_at_once_inside_and_slowly_at_the_sockets(world: World) -> None:
+    """The cabinet's own probe shows the air; a socket follows with its time constant."""
+    assert world.temperature_c() == 25.0
+    world.ambient(45.0, at_s=100.0)
+    assert (world.temperature_c(), world.temperature_c(2)) == (45.0, 25.0)
+    world.advance(400.0)
+    assert world.temperature_c(2) == pytest.approx(45 - 20 / 2.71828, abs=0.01)
+
+
+@pytest.mark.parametrize("place", [None, 2])
+def test_heat_from_outside_needs_no_load_and_goes_again(world: World, place: int | None) -> None:
+    """A fire warms evenly what it is told to, up to what a probe can show; then it cools."""
+    world.heat_source(place, 30.0, at_s=100.0)
+    world.advance(160.0)
+    assert world.temperature_c(place) == pytest.approx(55.0)
+    world.heat_source(place, 0.0, at_s=160.0)
+    world.advance(460.0)
+    assert world.temperature_c(place) == pytest.approx(25 + 30 / 2.71828, abs=0.01)
+    world.heat_source(place, 600.0, at_s=460.0)
+    world.advance(500.0)
+    assert world.temperature_c(place) == 125.0
+
+
+def test_the_probe_of_the_cabinet_can_be_forced(world: World) -> None:
+    """As those of the ports."""
+    world.hot_probe(None, 72.0)
+    assert world.temperature_c() == 72.0
+    world.hot_probe(None, None)
+    assert world.temperature_c() == 25.0
+
+
 def test_unknown_ports_are_errors(world: World) -> None:
     """A rig that names a port wrongly learns of it."""
     with pytest.raises(KeyError):
@@ -268,3 +308,35 @@ def test_many_threads_may_use_it(world: World) -> None:
         thread.join()
     world.advance(37.0)
     assert world.meter(1).energy_wh == pytest.approx(5.0)
+
+
+def test_the_mains_wander_at_the_meters_and_nowhere_else() -> None:
+    """All meters see the same voltage, never far from the supply and never the same; loads and energy do not mind."""
+    still, wandering = World((1, 2)), World((1, 2), supply_noise_v=1.5, seed=3)
+    again, other = World((1,), supply_noise_v=1.5, seed=3), World((1,), supply_noise_v=1.5, seed=4)
+    for world in (still, wandering):
+        world.plug(1, constant(500), at_s=0.0)
+        world.relay(1, closed=True, at_s=0.0)
+    volts = []
+    for tenth in range(1, 3000):
+        for world in (still, wandering, again, other):
+            world.advance(tenth / 10)
+        seen, calm = wandering.meter(1), still.meter(1)
+        assert replace(seen, voltage_v=220.0) == calm
+        assert wandering.meter(2).voltage_v == again.meter(1).voltage_v == seen.voltage_v
+        volts.append(seen.voltage_v)
+    assert max(volts) - 220.0 == pytest.approx(1.6, abs=0.11)
+    assert min(volts) - 220.0 == pytest.approx(-1.6, abs=0.11)
+    assert other.meter(1).voltage_v != again.meter(1).voltage_v
+    longest = max(len(list(group)) for _, group in groupby(round(v, 1) for v in volts))
+    assert longest <= 10  # within a second even a meter of 0.1 V steps shows another value
+
+
+def test_a_dead_or_weak_supply_does_not_wander_below_nothing() -> None:
+    """No mains are no mains, and a voltage is never negative."""
+    world = World((1,), supply_noise_v=1.5)
+    for begin_s, volts in ((0, 0.0), (200, 0.5)):
+        world.supply(volts, at_s=float(begin_s))
+        for second in range(begin_s, begin_s + 200):
+            world.advance(float(second))
+            assert 0.0 <= world.meter(1).voltage_v <= volts * 6

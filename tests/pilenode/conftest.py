@@ -32,6 +32,7 @@ from pilenode.ipc.messages import (
     Release,
     Renew,
     Reset,
+    RunTest,
     Snapshot,
     Welcome,
 )
@@ -56,6 +57,8 @@ class FakeGuard:
         self.protocol = PROTOCOL
         self.silent = False  # takes requests and never answers
         self.refuse_grant: Refused | None = None
+        self.refuse_test: Refused | None = None
+        self.whole: dict[str, object] = {}  # what else the snapshot shows of the cabinet
         self.lose_grant_answer = False  # carries the grant out and hangs up instead of answering
         self.before_answer: Callable[[GuardRequest], None] = lambda _: None
         self._connections: set[asyncio.Task[None]] = set()
@@ -163,7 +166,7 @@ class FakeGuard:
             case Hello():
                 return Welcome(protocol=self.protocol, guard_boot=self.boot, version="test", ports=list(self.ports))
             case GetSnapshot():
-                return Snapshot(
+                shown = Snapshot(
                     guard_boot=self.boot,
                     last_event=len(self.events),
                     uptime_s=1.0,
@@ -171,12 +174,15 @@ class FakeGuard:
                     cabinet_faults=self.cabinet_faults,
                     ports=list(self.ports.values()),
                 )
+                return msgspec.structs.replace(shown, **self.whole)
             case GetEvents():
                 newer = [event for event in self.events if event.seq > request.since]
                 return Events(guard_boot=self.boot, first_kept=1, events=newer[: request.limit])
             case Reset():
                 self.tell("cleared", request.port, code="over_current")
                 return Done()
+            case RunTest():
+                return self.refuse_test or Done()
             case _:
                 return self._change(request)
 

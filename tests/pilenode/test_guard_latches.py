@@ -10,6 +10,7 @@ import pytest
 from pilenode.guard import latches
 from pilenode.guard.housekeeper import Housekeeper
 from pilenode.guard.latches import Latches, LatchesDamagedError
+from safety.catalogue import CATALOGUE, Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +35,31 @@ def test_a_damaged_file_is_never_taken_for_no_fault(tmp_path: Path, content: byt
     (tmp_path / "latches.json").write_bytes(content)
     with pytest.raises(LatchesDamagedError):
         latches.load(tmp_path)
+
+
+def test_a_known_latch_is_understood_as_it_is() -> None:
+    """Every code that can be latched comes back as it went."""
+    codes = [code for code, entry in CATALOGUE.items() if entry.kind is Kind.FAULT and entry.holds]
+    held = Latches(ports=dict(enumerate(codes, 1)), cabinet=codes)
+    assert latches.understood(held) == (held, ())
+
+
+def test_an_unknown_code_stays_a_latch() -> None:
+    """A file of a newer version, or a code that nothing latches: the port stays cut, under a code that has words."""
+    held = Latches(ports={1: "of_tomorrow", 2: "over_current", 3: "full"}, cabinet=["of_tomorrow", "fire", "full"])
+    understood, strange = latches.understood(held)
+    assert understood == Latches(
+        ports={1: latches.UNKNOWN_AS, 2: "over_current", 3: latches.UNKNOWN_AS}, cabinet=[latches.UNKNOWN_AS, "fire"]
+    )
+    assert strange == ("full", "of_tomorrow")
+    assert CATALOGUE[latches.UNKNOWN_AS].holds
+
+
+def test_an_unknown_code_is_kept_on_disk(tmp_path: Path) -> None:
+    """Loading does not translate: going back to the newer version finds its own code."""
+    held = Latches(ports={1: "of_tomorrow"}, cabinet=["of_yesterday"])
+    latches.save(tmp_path, held)
+    assert latches.load(tmp_path) == held
 
 
 def test_a_half_written_new_file_does_not_hurt_the_old_one(tmp_path: Path) -> None:

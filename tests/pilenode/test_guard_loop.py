@@ -9,6 +9,7 @@ import pytest
 
 import safety
 from pilenode.guard.board import Board
+from pilenode.guard.counters import Counts, Tally
 from pilenode.guard.housekeeper import Housekeeper
 from pilenode.guard.latches import Latches
 from pilenode.guard.loop import Loop
@@ -101,14 +102,22 @@ class Bench:
             housekeeper=self.keeper,
             notifier=Notifier(),
             guard_boot="boot",
+            tally=Tally(Counts(), 0.0),
+            reference=lambda: self.now,
         )
         self.loop.server = self.requests  # type: ignore[assignment]
+
+    def closed(self, port: int) -> bool:
+        """Return whether the relay of a port was last told to close."""
+        told = [what for what, which in self.relays.calls if which == port and what in ("close", "open")]
+        return told[-1:] == ["close"]
 
     def tick(self, *requests: safety.state.Request, amps: float = 1.0) -> list[tuple[str, object]]:
         """Tick once with fresh readings and return the calls of this tick."""
         self.now += 0.05
         for port in (1, 2):
-            self.board.put_meter(port, MeterReading(self.now, 220.0, amps, 200.0, None, 7.0, self.now))
+            drawn_a = amps if self.closed(port) else 0.0
+            self.board.put_meter(port, MeterReading(self.now, 220.0, drawn_a, 200.0 * drawn_a, None, 7.0, self.now))
         self.board.put_probe(2, ProbeReading(self.now, 20.0))
         self.requests.waiting += requests
         before = len(self.relays.calls)
@@ -186,7 +195,7 @@ def test_a_new_latch_is_handed_to_the_disk_and_blocks_until_it_is_there(bench: B
 def test_the_snapshot_tells_what_is_known(bench: Bench) -> None:
     """Readings with their age, the session, the lease and the registers."""
     bench.tick(Grant(1, 1, "s", 60.0))
-    for _ in range(3):
+    for _ in range(4):
         bench.tick()
     reply = bench.loop.read(messages.GetSnapshot())
     assert isinstance(reply, messages.Snapshot)
@@ -202,11 +211,12 @@ def test_the_snapshot_tells_what_is_known(bench: Bench) -> None:
 def test_a_failed_poll_keeps_the_last_reading_and_names_its_reason(bench: Bench) -> None:
     """The old value stays visible with its age; the newest failure stands beside it."""
     bench.tick()
+    bench.board.put_meter(1, MeterReading(bench.now, 220.0, 0.01, 1.0, None, 7.0, bench.now))
     bench.board.put_meter(1, Missing(MissingReason.TIMEOUT, bench.now))
     bench.loop.tick(bench.now)
     reply = bench.loop.read(messages.GetSnapshot())
     assert isinstance(reply, messages.Snapshot)
-    assert (reply.ports[0].current_a, reply.ports[0].meter_error) == (1.0, "timeout")
+    assert (reply.ports[0].current_a, reply.ports[0].meter_error) == (0.01, "timeout")
 
 
 def test_two_readings_between_two_ticks_are_two_samples(bench: Bench) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from config.load import load
 from pilenode.ipc.codec import encode
 from pilenode.ipc.messages import Plan, SessionsReply, Status, StatusReply
 from pilenode.ipc.messages import Sessions as AskSessions
@@ -18,6 +19,7 @@ from pilenode.station.guard_link import GuardLink
 from pilenode.station.journal import Journal
 from pilenode.station.records import record
 from pilenode.station.sessions import Sessions, Terms
+from pilenode.station.tests_runner import Prover
 from pilenode.upstream.facts import (
     Body,
     Checkpoint,
@@ -120,8 +122,10 @@ def test_history_never_outgrows_a_frame(tmp_path: Path) -> None:
             facts.append(NewFact(FactKind.SESSION_ENDED, end, session))
         await journal.append(facts)
         terms = Terms(lease_s=60.0, checkpoint_s=60.0, tariff=TARIFF)
-        sessions = Sessions(journal, GuardLink(str(tmp_path / "none")), terms)
-        reply = await Answers("n1", journal, sessions, dict).answer(AskSessions(limit=1000), Peer(1, 0, 0))
+        guard = GuardLink(str(tmp_path / "none"))
+        sessions = Sessions(journal, guard, terms)
+        prover = Prover(load("config/example.toml"), journal, guard, sessions)
+        reply = await Answers("n1", journal, sessions, prover, dict).answer(AskSessions(limit=1000), Peer(1, 0, 0))
         await journal.close()
         assert isinstance(reply, SessionsReply)
         return reply
@@ -148,8 +152,10 @@ def test_a_session_that_is_not_open_any_more_counts_as_unsent(tmp_path: Path) ->
 
         journal.open_sessions = read_late  # type: ignore[method-assign]
         terms = Terms(lease_s=60.0, checkpoint_s=60.0, tariff=TARIFF)
-        sessions = Sessions(journal, GuardLink(str(tmp_path / "none")), terms)
-        reply = await Answers("n1", journal, sessions, dict).answer(Status(), Peer(1, 0, 0))
+        guard = GuardLink(str(tmp_path / "none"))
+        sessions = Sessions(journal, guard, terms)
+        prover = Prover(load("config/example.toml"), journal, guard, sessions)
+        reply = await Answers("n1", journal, sessions, prover, dict).answer(Status(), Peer(1, 0, 0))
         await journal.close()
         assert isinstance(reply, StatusReply)
         return reply

@@ -20,6 +20,8 @@ from pilenode.ipc.messages import (
     ControlReply,
     ControlRequest,
     Done,
+    OrderTest,
+    RecordTest,
     Refused,
     ResetFault,
     Sessions,
@@ -40,6 +42,8 @@ REQUESTS: list[ControlRequest] = [
     Start(port=1, order="o1"),
     Stop(port=1),
     ResetFault(port=1, by="Li"),
+    OrderTest(kind="relays"),
+    RecordTest(kind="rcd", ok=True, by="Li"),
 ]
 
 
@@ -94,7 +98,7 @@ def test_every_request_gets_one_reply_in_order(tmp_path: Path) -> None:
 
     async def story(_: ControlServer, asked: Asked) -> None:
         replies = await talk(tmp_path / "c.sock", *(encode(request) for request in REQUESTS))
-        assert replies == [Done(), SessionsReply(sessions=[]), Done(), Done(), Done()]
+        assert replies == [Done(), SessionsReply(sessions=[]), *[Done()] * (len(REQUESTS) - 2)]
         assert asked.requests == REQUESTS
         assert asked.peers[0] == Peer(os.getpid(), os.getuid(), os.getgid())
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 import safety
+from safety.catalogue_entry import Effect
 from safety.hazards import PortInputs
 from safety.limits import CabinetLimits, PortLimits
 from safety.reading import MeterReading, Missing, MissingReason, ProbeReading
@@ -23,6 +24,7 @@ from safety.state import (
     Renew,
     Request,
     Reset,
+    RunTest,
     Settings,
     State,
 )
@@ -33,7 +35,10 @@ NEVER = Missing(MissingReason.NEVER_READ, 0.0)
 
 @dataclass
 class Desk:
-    """Two ports, a smoke contact and an E-stop. Every tick gives every port a fresh reading of what ``load`` says."""
+    """Two ports, contacts, a contactor with feedback. Every tick gives every port a fresh reading of what it draws.
+
+    ``amps`` flow while a port's relay and the contactor are closed; those of ``welded`` ports whenever it is fed.
+    """
 
     settings: Settings
     state: State
@@ -41,8 +46,14 @@ class Desk:
     amps: dict[int, float] = field(default_factory=dict)
     wh: dict[int, float] = field(default_factory=dict)
     celsius: dict[int, float] = field(default_factory=dict)
+    volts: dict[int, float] = field(default_factory=dict)
     silent: set[int] = field(default_factory=set)
-    contacts: dict[str, bool] = field(default_factory=lambda: {"smoke": False, "button": False})
+    welded: set[int] = field(default_factory=set)
+    feedback: bool | None = None  # None: follows the contactor's order
+    feedback_fitted: bool = True
+    inlet_a: float | None = None
+    self_test: tuple[str, ...] = ()
+    contacts: dict[str, bool] = field(default_factory=dict)
     latch_store_ok: bool = True
     last: dict[int, PortInputs] = field(default_factory=dict)
     orders: Orders = field(default_factory=lambda: Orders(frozenset(), contactor=False))
@@ -61,9 +72,16 @@ class Desk:
             if number in self.silent:
                 self.last[number] = replace(before, meter_error=Missing(MissingReason.TIMEOUT, self.now))
                 continue
-            amps = self.amps.get(number, 0.0) if number in self.orders.closed else 0.0
+            closed = number in self.orders.closed or number in self.welded
+            amps = self.amps.get(number, 0.0) if closed and self.orders.contactor else 0.0
             reading = MeterReading(
-                self.now, 220.0, amps, amps * 200.0, None, self.wh.get(number, 500.0), energy_taken_s=self.now
+                self.now,
+                self.volts.get(number, 220.0),
+                amps,
+                amps * 200.0,
+                None,
+                self.wh.get(number, 500.0),
+                energy_taken_s=self.now,
             )
             celsius = self.celsius.get(number)
             probe = None if celsius is None else ProbeReading(self.now, celsius)
@@ -73,7 +91,19 @@ class Desk:
     def tick(self, *requests: Request, dt: float = TICK_S) -> list[Event]:
         """Advance the clock by one tick and step; return what happened."""
         self.now += dt
-        inputs = Inputs(self.inputs(), dict(self.contacts), requests, self.latch_store_ok)
+        inlet = None
+        if self.inlet_a is not None:
+            inlet = MeterReading(self.now, 220.0, self.inlet_a, self.inlet_a * 200.0)
+        feedback = self.orders.contactor if self.feedback is None else self.feedback
+        inputs = Inputs(
+            self.inputs(),
+            dict(self.contacts),
+            requests,
+            self.latch_store_ok,
+            inlet=inlet,
+            feedback=feedback if self.feedback_fitted else None,
+            self_test=self.self_test,
+        )
         self.state, self.orders, events = safety.step(self.state, inputs, self.now)
         self.answers |= {answer.ticket: answer for answer in self.orders.answers}
         self.events += events
@@ -106,9 +136,13 @@ class Desk:
         """Ask for the end of a session."""
         return self.ask(Release(self.ticket(), port, session, reason))
 
-    def reset(self, port: int | None) -> str | None:
+    def reset(self, port: int | None, repair: str = "") -> str | None:
         """Ask for the release of a latch."""
-        return self.ask(Reset(self.ticket(), port))
+        return self.ask(Reset(self.ticket(), port, repair))
+
+    def test(self, kind: str) -> str | None:
+        """Ask for a periodic test."""
+        return self.ask(RunTest(self.ticket(), kind))
 
     def switch_on(self, port: int, session: str = "s", ttl_s: float = 60.0, plan: Plan = Plan()) -> None:  # noqa: B008
         """Grant and wait until the relay is closed."""
@@ -130,8 +164,18 @@ def desk() -> Desk:
     settings = Settings(
         ports={1: PortLimits(), 2: PortLimits()},
         cabinet=CabinetLimits(),
-        contacts=(Contact("smoke", "smoke", 0.1), Contact("button", "estop", 0.0)),
+        contacts=(
+            Contact("smoke", "smoke", 0.1),
+            Contact("button", "estop", 0.0),
+            Contact("rcd-2", "rcd", 0.1, ports=(2,)),
+            Contact("door", "door_open", 0.5, Effect.TELL),
+            Contact("lid", "door_open", 0.5, Effect.INHIBIT),
+            Contact("hatch", "door_open", 0.5, Effect.CUT),
+        ),
+        contactor=True,
+        feedback=True,
     )
     made = Desk(settings, safety.initial(settings))
+    made.contacts = {contact.name: False for contact in settings.contacts}
     made.run(1.0)
     return made

@@ -76,7 +76,8 @@ def test_every_ending_is_reached_and_has_its_words(stretches: tuple[tuple[float,
     assert verdict is not None
     assert verdict.reason == reason
     assert verdict.detail
-    assert CATALOGUE[reason].kind is Kind.ENDING
+    battery = {"rising", "no_taper", "added_load"}  # found by the curve, but something is wrong
+    assert CATALOGUE[reason].kind is (Kind.FAULT if reason in battery else Kind.ENDING)
 
 
 def test_time_counts_from_the_start_of_the_session() -> None:

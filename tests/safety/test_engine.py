@@ -159,6 +159,7 @@ def test_a_lost_meter_opens_without_latching(desk: Desk) -> None:
 def test_heat_opens_and_latches(desk: Desk) -> None:
     """80 °C for 10 s."""
     desk.celsius[1] = 25.0
+    desk.run(1.0)
     desk.switch_on(1)
     desk.celsius[1] = 80.0
     desk.run(9.9)
@@ -179,6 +180,7 @@ def test_a_warm_port_takes_no_new_session_but_keeps_its_own(desk: Desk) -> None:
     desk.tick()
     assert desk.grant(1) == "port_faulty"
     desk.celsius[1] = 25.0
+    desk.run(1.0)
     desk.switch_on(1)
     desk.celsius[1] = 72.0
     desk.run(20.0)
@@ -263,6 +265,25 @@ def test_planned_duration(desk: Desk, seconds: float, *, closed: bool) -> None:
     desk.run(seconds)
     assert bool(desk.orders.closed) is closed
     assert closed or desk.port(1).reason == "planned_duration"
+
+
+@pytest.mark.parametrize(("seconds", "on"), [(9.9, True), (10.05, False)])
+def test_a_deadline_counts_from_the_grant(desk: Desk, seconds: float, *, on: bool) -> None:
+    """Guard needs no clock for it, and a port that waits for its turn does not get more time."""
+    desk.amps[1] = 1.0
+    granted_s = desk.now + 0.05
+    desk.switch_on(1, plan=Plan(deadline_s=10.0))
+    desk.run(granted_s + seconds - desk.now)
+    assert (desk.port(1).status is PortStatus.ON) is on
+    assert on or desk.port(1).reason == "planned_deadline"
+
+
+def test_a_deadline_ends_a_port_that_never_closed(desk: Desk) -> None:
+    """Waiting for the contactor is no reason to charge after the planned time."""
+    desk.silent = {1}
+    assert desk.grant(1, plan=Plan(deadline_s=1.0)) is None
+    desk.run(1.1)
+    assert desk.port(1).reason == "planned_deadline"
 
 
 def test_a_session_never_outlives_the_longest_duration(desk: Desk) -> None:

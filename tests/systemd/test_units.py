@@ -5,6 +5,7 @@ Nothing here talks to a running systemd or touches a path outside the test's own
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shlex
@@ -17,11 +18,13 @@ from pathlib import Path
 import pytest
 
 from config.schema import Guard, Station
+from pilenode.guard import off
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "systemd"
 GUARD = "pilenode-guard.service"
 STATION = "pilenode-station.service"
+OFF = "pilenode-guard-off.service"
 
 Unit = dict[str, list[str]]
 
@@ -42,22 +45,23 @@ def own_root(folder: Path) -> Path:
     shutil.copytree(
         UNITS, folder / "etc/systemd/system", ignore=lambda _, names: [n for n in names if ".service" not in n]
     )
-    program = folder / "opt/pilenode/bin/pilenode"
-    program.parent.mkdir(parents=True)
-    program.write_text("#!/bin/sh\n", encoding="ascii")
-    program.chmod(0o755)
+    programs = folder / "opt/pilenode/bin"
+    programs.mkdir(parents=True)
+    for name in ("pilenode", "pilenode-guard-off"):
+        (programs / name).write_text("#!/bin/sh\n", encoding="ascii")
+        (programs / name).chmod(0o755)
     return folder
 
 
 def verify(root: Path) -> subprocess.CompletedProcess[str]:
-    """Run ``systemd-analyze verify`` on both units inside ``root``."""
-    command = ["systemd-analyze", f"--root={root}", "--man=no", "verify", GUARD, STATION]
+    """Run ``systemd-analyze verify`` on our units inside ``root``."""
+    command = ["systemd-analyze", f"--root={root}", "--man=no", "verify", GUARD, STATION, OFF]
     return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
 
 
 @pytest.mark.needs("systemd-analyze")
 def test_systemd_understands_every_line(tmp_path: Path) -> None:
-    """Both units load on Debian 12's systemd without one remark."""
+    """All units load on Debian 12's systemd without one remark."""
     result = verify(own_root(tmp_path))
     assert (result.returncode, result.stderr) == (0, "")
 
@@ -69,8 +73,9 @@ def test_systemd_understands_every_line(tmp_path: Path) -> None:
         ("RestartSec=200ms", "RestartSec=200ms\nRestartSteps=3", "Unknown key"),
         ("WatchdogSec=2\n", "WatchdogSec=2 ticks\n", "Failed to parse"),
         ("/opt/pilenode/bin/pilenode guard", "/opt/pilenode/bin/guard", "not executable"),
+        ("ExecStopPost=/opt/pilenode/bin/pilenode-guard-off", "ExecStopPost=/opt/pilenode/bin/off", "not executable"),
     ],
-    ids=["key of a newer systemd", "bad value", "missing program"],
+    ids=["key of a newer systemd", "bad value", "missing program", "missing helper"],
 )
 def test_the_check_itself_bites(tmp_path: Path, right: str, wrong: str, complaint: str) -> None:
     """A key that is too new, a bad value and a missing program are seen, so silence above means something."""
@@ -82,7 +87,7 @@ def test_the_check_itself_bites(tmp_path: Path, right: str, wrong: str, complain
 
 
 @pytest.mark.needs("systemd-analyze")
-@pytest.mark.parametrize(("unit", "limit"), [(GUARD, 0.6), (STATION, 1.2)])
+@pytest.mark.parametrize(("unit", "limit"), [(GUARD, 0.6), (OFF, 0.6), (STATION, 1.2)])
 def test_exposure_stays_low(unit: str, limit: float) -> None:
     """Exposure as systemd scores it, 0 (none) to 10; packaged services of this kind score above 9."""
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager"]
@@ -93,11 +98,7 @@ def test_exposure_stays_low(unit: str, limit: float) -> None:
     assert result.returncode == 0, result.stdout
 
 
-BOTH = {
-    "Type": "notify",
-    "Restart": "always",
-    "RestartPreventExitStatus": "2",
-    "WatchdogSignal": "SIGKILL",
+ALL = {
     "NoNewPrivileges": "yes",
     "CapabilityBoundingSet": "",
     "AmbientCapabilities": "",
@@ -111,6 +112,12 @@ BOTH = {
     "RestrictSUIDSGID": "yes",
     "UMask": "0077",
     "LimitCORE": "0",
+}
+BOTH = {
+    "Type": "notify",
+    "Restart": "always",
+    "RestartPreventExitStatus": "2",
+    "WatchdogSignal": "SIGKILL",
     "WantedBy": "multi-user.target",
 }
 GUARD_ONLY = {
@@ -118,6 +125,10 @@ GUARD_ONLY = {
     "RestartSec": "200ms",
     "StartLimitIntervalSec": "60",
     "StartLimitBurst": "5",
+    "OnFailure": OFF,
+    "ExecStopPost": "/opt/pilenode/bin/pilenode-guard-off",
+    "LimitMEMLOCK": "infinity",
+    "MemoryMax": "128M",
     "CPUSchedulingPolicy": "fifo",
     "OOMScoreAdjust": "-900",
     "MemorySwapMax": "0",
@@ -126,9 +137,21 @@ GUARD_ONLY = {
     "RestrictAddressFamilies": "AF_UNIX",
     "DevicePolicy": "closed",
 }
+OFF_ONLY = {
+    "Type": "oneshot",
+    "ExecStart": "/opt/pilenode/bin/pilenode-guard-off",
+    "Restart": "on-failure",
+    "StartLimitBurst": "5",
+    "PrivateNetwork": "yes",
+    "IPAddressDeny": "any",
+    "RestrictAddressFamilies": "AF_UNIX",
+    "DevicePolicy": "closed",
+}
 STATION_ONLY = {"WatchdogSec": "30", "StartLimitIntervalSec": "0", "PrivateDevices": "yes"}
-SETTINGS = [(unit, *item) for unit in (GUARD, STATION) for item in BOTH.items()]
+SETTINGS = [(unit, *item) for unit in (GUARD, OFF, STATION) for item in ALL.items()]
+SETTINGS += [(unit, *item) for unit in (GUARD, STATION) for item in BOTH.items()]
 SETTINGS += [(GUARD, *item) for item in GUARD_ONLY.items()] + [(STATION, *item) for item in STATION_ONLY.items()]
+SETTINGS += [(OFF, *item) for item in OFF_ONLY.items()]
 
 
 @pytest.mark.parametrize(("unit", "key", "value"), SETTINGS)
@@ -148,6 +171,56 @@ def test_guard_depends_on_nobody() -> None:
     settings = read_unit(GUARD)
     assert not {"Requires", "Requisite", "BindsTo", "PartOf"} & settings.keys()
     assert "network" not in " ".join(settings["After"] + settings["Wants"])
+
+
+def test_a_guard_that_gives_up_ends_in_off() -> None:
+    """Five deaths a minute, or a wrong configuration, start the helper; nothing reboots, nothing restarts for ever."""
+    settings = read_unit(GUARD)
+    assert not {"FailureAction", "StartLimitAction", "RebootArgument", "SuccessAction"} & settings.keys()
+    # Five restarts, each after 200 ms and the helper, are over within the interval: the limit can be reached.
+    assert int(settings["StartLimitBurst"][0]) * 5.0 < float(settings["StartLimitIntervalSec"][0])
+
+
+def test_the_helper_depends_on_nothing_that_may_be_broken() -> None:
+    """No directory on the disk, no other unit, no install: it is started by guard's failure and needs the chip only."""
+    settings = read_unit(OFF)
+    forbidden = {
+        "StateDirectory",
+        "Requires",
+        "Requisite",
+        "BindsTo",
+        "PartOf",
+        "Wants",
+        "WantedBy",
+        "ConditionPathExists",
+    }
+    assert not forbidden & settings.keys()
+    assert not [line for line in settings["DeviceAllow"] if not re.fullmatch(r"/dev/gpiochip\d rw", line)]
+    assert settings["User"] == read_unit(GUARD)["User"]
+    assert "gpio" in settings["SupplementaryGroups"][0].split()
+
+
+def test_the_helper_may_use_every_chip_of_guard() -> None:
+    """Nothing that guard can switch on is out of the helper's reach."""
+    chips = {rule for rule in read_unit(GUARD)["DeviceAllow"] if "gpiochip" in rule}
+    assert chips == set(read_unit(OFF)["DeviceAllow"])
+
+
+def test_the_helper_is_installed_and_finds_what_guard_left() -> None:
+    """The program of both units is a script of the wheel; its plan lies in guard's state directory."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["scripts"]["pilenode-guard-off"] == "pilenode.guard.off:main"
+    module, _, function = project["scripts"]["pilenode-guard-off"].partition(":")
+    assert callable(getattr(importlib.import_module(module), function))
+    assert Path("/var/lib") / read_unit(GUARD)["StateDirectory"][0] == off.PLAN.parent
+    assert str(off.CONFIG) in read_unit(GUARD)["ExecStart"][0].split()
+
+
+def test_guard_may_lock_its_memory() -> None:
+    """The filter of system calls leaves mlockall to guard and to nobody else."""
+    assert "@memlock" not in " ".join(read_unit(GUARD)["SystemCallFilter"])
+    for unit in (OFF, STATION):
+        assert "@memlock" in read_unit(unit)["SystemCallFilter"][1]
 
 
 def test_station_waits_for_no_network() -> None:
@@ -218,7 +291,7 @@ def test_every_user_and_group_exists() -> None:
     made = identities()
     users = {name for kind, name in made if kind == "u"}
     groups = {name for _, name in made} | {"dialout", "root"}
-    for unit in (GUARD, STATION):
+    for unit in (GUARD, OFF, STATION):
         settings = read_unit(unit)
         assert set(settings["User"]) <= users
         assert {*settings["Group"], *" ".join(settings.get("SupplementaryGroups", [])).split()} <= groups

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Run = Callable[..., tuple[int, str, str]]
 
 _ROOT = Path(__file__).parents[3]
-_COMMANDS = ["guard", "station", "status", "start", "stop", "reset", "sessions", "config", "explain"]
+_COMMANDS = ["guard", "station", "status", "start", "stop", "reset", "sessions", "config", "budget", "explain"]
 
 
 def _pilenode(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

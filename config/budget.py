@@ -1,0 +1,185 @@
+"""From a configuration to the promise in numbers, and what is wrong with a configuration that breaks it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from config.budget_words import PATHS, TERMS
+from config.walk import Finding
+from safety import budget as arithmetic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from config.schema import Bus, Config, Inlet, Meter, MeterProfile, Port
+    from safety.budget import MeterTiming, Path
+    from safety.limits import PortLimits
+
+#: Kinds of input that cut whatever their policy says.
+_ALWAYS_CUT = frozenset({"smoke", "fire", "estop", "rcd", "flood"})
+
+
+@dataclass(frozen=True, slots=True)
+class PortBudget:
+    """What a hazard at one port may take, seconds.
+
+    ``paths`` are held against the promise; ``dwelling`` are hazards borne for a time on purpose, for information.
+    ``oldest_s``: how old a reading gets on a wire that works, to be held against the age limit ``max_age_s``.
+    """
+
+    port: int
+    bus: str
+    paths: tuple[Path, ...]
+    dwelling: tuple[Path, ...]
+    oldest_s: float
+    max_age_s: float
+
+    @property
+    def worst(self) -> Path:
+        """The slowest path."""
+        return max(self.paths, key=lambda path: path.total_s)
+
+
+@dataclass(frozen=True, slots=True)
+class ContactBudget:
+    """An external contact: until the relays are open, and until the master contactor is (None: there is none)."""
+
+    name: str
+    relays: Path
+    contactor: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The budget of a cabinet. ``promise_s`` is what every path of every port must keep to."""
+
+    promise_s: float
+    dead_meters: int
+    ports: tuple[PortBudget, ...]
+    contacts: tuple[ContactBudget, ...]
+
+    @property
+    def kept(self) -> bool:
+        """Whether every port keeps the promise, and no healthy port is cut because its turn comes too late."""
+        return all(port.worst.total_s <= self.promise_s and port.oldest_s < port.max_age_s for port in self.ports)
+
+
+def _meter_timing(bus: Bus, profile: MeterProfile, *, again: bool) -> MeterTiming:
+    sizes = {
+        rate: tuple(block.count * profile.bytes_per_register for block in profile.block if block.rate == rate)
+        for rate in ("fast", "slow")
+    }
+    return arithmetic.MeterTiming(
+        arithmetic.line_timing(bus.baud, bus.parity, bus.stopbits, bus.turnaround_ms / 1000),
+        # A meter without a fast block has no values to show; its profile is refused elsewhere.
+        fast=sizes["fast"] or sizes["slow"],
+        slow=sizes["slow"] if sizes["fast"] else (),
+        refresh_s=profile.refresh_ms / 1000,
+        again=again,
+    )
+
+
+def compute(config: Config, profiles: Mapping[str, MeterProfile], limits: Mapping[int, PortLimits]) -> Budget:
+    """Return the budget of ``config``.
+
+    ``profiles`` are the meters by model, ``limits`` those of the ports by number.
+    """
+    contacts = tuple(_contacts(config))
+    buses = {bus.name: bus for bus in config.bus}
+    channels: list[tuple[Port | None, Meter | Inlet]] = [(port, port.meter) for port in config.port]
+    if config.cabinet.inlet is not None:
+        channels.append((None, config.cabinet.inlet))
+    timings = [
+        (port, meter.bus, _meter_timing(buses[meter.bus], profiles[meter.model], again=port is not None))
+        for port, meter in channels
+    ]
+    ports = []
+    for index, (port, bus, own) in enumerate(timings):
+        if port is not None:
+            others = [timing for other, (_, name, timing) in enumerate(timings) if name == bus and other != index]
+            ports.append(_port(config, port, own, others, limits[port.number]))
+    return Budget(config.promise.cut_s, config.promise.dead_meters, tuple(ports), contacts)
+
+
+def _port(config: Config, port: Port, own: MeterTiming, others: list[MeterTiming], limits: PortLimits) -> PortBudget:
+    promise = config.promise
+    dead, release_s, contactor_s = (
+        promise.dead_meters,
+        promise.relay_release_ms / 1000,
+        promise.contactor_release_ms / 1000,
+    )
+    paths = [arithmetic.seen(own, others, dead, limits, release_s), arithmetic.silence(own, limits, release_s)]
+    paths += [
+        arithmetic.contact(entry.debounce_s, release_s)
+        for entry in config.input
+        if _cuts(entry.kind, entry.policy) and (not entry.ports or port.number in entry.ports)
+    ]
+    slow = [*arithmetic.dwelling(own, others, dead, limits, release_s)]
+    if port.probe is not None:
+        probes = sum(one.probe is not None for one in config.port) + (config.cabinet.probe is not None)
+        slow.append(
+            arithmetic.heat(
+                probes, config.onewire.interval_s, limits.temperature_trip_s, limits.probe_max_age_s, release_s
+            )
+        )
+    if config.gpio.contactor_pin is not None:
+        slow.append(arithmetic.weld(own, others, dead, limits, contactor_s))
+    oldest_s = arithmetic.oldest_s(own, others, dead)
+    return PortBudget(port.number, port.meter.bus, tuple(paths), tuple(slow), oldest_s, limits.meter_max_age_s)
+
+
+def _cuts(kind: str, policy: str) -> bool:
+    return kind in _ALWAYS_CUT or policy == "cut"
+
+
+def _contacts(config: Config) -> Iterator[ContactBudget]:
+    promise = config.promise
+    for entry in config.input:
+        if _cuts(entry.kind, entry.policy):
+            relays = arithmetic.contact(entry.debounce_s, promise.relay_release_ms / 1000)
+            contactor = arithmetic.contact(entry.debounce_s, promise.contactor_release_ms / 1000, "contactor")
+            has_one = config.gpio.contactor_pin is not None
+            yield ContactBudget(entry.name, relays, contactor if has_one else None)
+
+
+# -- what breaks the promise -------------------------------------------------------------------------------
+
+
+def findings(config: Config, budget: Budget) -> Iterator[Finding]:
+    """Yield one finding for each bus whose ports break the promise, and one for each whose readings get too old."""
+    for index, bus in enumerate(config.bus):
+        ports = [port for port in budget.ports if port.bus == bus.name]
+        if not ports:
+            continue
+        late = max(ports, key=lambda port: port.oldest_s - port.max_age_s)
+        if late.oldest_s >= late.max_age_s:
+            yield _too_old(("bus", index), bus, len(ports), late, budget)
+        slow = max(ports, key=lambda port: port.worst.total_s)
+        if slow.worst.total_s > budget.promise_s:
+            yield _too_slow(("bus", index), slow, budget)
+
+
+def _too_old(path: tuple[str, int], bus: Bus, ports: int, late: PortBudget, budget: Budget) -> Finding:
+    dead, age_s, limit_s = budget.dead_meters, late.oldest_s, late.max_age_s
+    return Finding(
+        path,
+        "sweep_too_long",
+        f"总线 {bus.name}：{bus.baud} 波特，{ports} 个端口，允许 {dead} 个失效电表，应答 {bus.turnaround_ms:g} 毫秒："
+        f"读数最长 {age_s:.2f} 秒才更新，而 meter_max_age_s = {limit_s:g} 秒。",
+        f"Bus {bus.name}, {bus.baud} baud, {ports} port{'s' if ports > 1 else ''}, {dead} dead meters allowed, "
+        f"turnaround {bus.turnaround_ms:g} ms: readings get {age_s:.2f} s old; meter_max_age_s = {limit_s:g} s.",
+    )
+
+
+def _too_slow(path: tuple[str, int], slow: PortBudget, budget: Budget) -> Finding:
+    worst, longest = slow.worst, slow.worst.dominating
+    way, part = PATHS[worst.name], TERMS[longest.name]
+    return Finding(
+        path,
+        "promise_broken",
+        f"端口 {slow.port} 最坏情况 {worst.total_s:.2f} 秒（{way.zh}），允许 {budget.promise_s:g} 秒；"
+        f"主要部分：{part.zh} {longest.seconds:.2f} 秒（{part.formula_zh}）。",
+        f"Port {slow.port} needs {worst.total_s:.2f} s at worst ({way.en}), allowed are {budget.promise_s:g} s; "
+        f"its longest part: {part.en}, {longest.seconds:.2f} s ({part.formula_en}).",
+    )

@@ -1,0 +1,171 @@
+"""What can go wrong in a simulated cabinet: how it begins, what guard may call it, and the computed bound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hil_rig.sim_cabinet import SUPPLY_V
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from hil_rig.bounds import Bounds
+    from hil_rig.sim_cabinet import SimCabinet, SimSocket
+
+#: The current that flows while a register is watched, as a share of the port's limit.
+_STEADY_SHARE = 0.8
+#: A register that stops just before it would be compared may agree once more: twice the checked energy, and its slack.
+_REGISTER_TIMES = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """One hazard that has begun: codes that guard may give it, and how long the cut may take, seconds."""
+
+    codes: frozenset[str]
+    bound_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PortKind:
+    """A hazard of one port. ``begin`` returns None where it cannot be made (a fuse behind which nobody measures).
+
+    ``weight``: how often it is drawn. ``failing``: its meter no longer answers, of which a line bears few at a time.
+    ``alone``: two at once are a hazard of the cabinet.
+    """
+
+    name: str
+    weight: float
+    begin: Callable[[SimCabinet, SimSocket, Bounds, random.Random], Injection | None]
+    failing: bool = False
+    alone: bool = False
+
+
+def _fast(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection:
+    multiple = bounds.limits.over_current_fast_ratio * rng.uniform(1.05, 1.6)
+    socket.load_w = bounds.limits.current_limit_a * multiple * SUPPLY_V * socket.factor
+    return Injection(frozenset({"over_current", "over_power"}), bounds.fast())
+
+
+def _slow(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection:
+    multiple = rng.uniform(bounds.limits.over_current_slow_ratio + 0.03, bounds.limits.over_current_fast_ratio - 0.03)
+    # Mains wander and rounding of the meter: the multiple that it shows may be 1 % less.
+    socket.load_w = bounds.limits.current_limit_a * multiple * SUPPLY_V * socket.factor
+    return Injection(frozenset({"over_current", "over_power"}), bounds.inverse_time(multiple * 0.99))
+
+
+def _power(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection | None:
+    limit_w = bounds.limits.power_limit_w
+    multiple = rng.uniform(1.15, 1.9)
+    amps = limit_w * multiple / (SUPPLY_V * socket.factor)
+    if amps > 0.98 * bounds.limits.current_limit_a:
+        return None
+    socket.load_w = limit_w * multiple
+    fast = multiple > bounds.limits.over_current_fast_ratio + 0.02
+    bound_s = (
+        bounds.fast() if fast else bounds.inverse_time(min(multiple * 0.99, bounds.limits.over_current_fast_ratio))
+    )
+    return Injection(frozenset({"over_power"}), bound_s)
+
+
+def _hot(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection:
+    socket.hot_c = bounds.limits.temperature_trip_c + rng.uniform(0.5, 15.0)
+    codes = frozenset({"over_temperature", "temperature_rising"})
+    return Injection(codes, bounds.heat(bounds.limits.temperature_trip_s))
+
+
+def _warming(cabinet: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection | None:
+    limits = bounds.limits
+    rate = limits.temperature_rise_k_per_min * rng.uniform(1.3, 2.5) / 60.0
+    if socket.load_w < 100.0:  # a rise without a load is another matter
+        return None
+    socket.warming = (cabinet.now, rate)
+    return Injection(frozenset({"temperature_rising", "over_temperature"}), bounds.rise(limits.temperature_rise_s))
+
+
+def _high(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection | None:
+    volts = bounds.limits.voltage_high_v + rng.uniform(3.0, 15.0)
+    if volts > 297.0:
+        return None
+    socket.own_v = volts
+    return Injection(frozenset({"over_voltage"}), bounds.voltage())
+
+
+def _low(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection:
+    socket.own_v = max(bounds.limits.supply_lost_v + 10.0, bounds.limits.voltage_low_v - rng.uniform(3.0, 60.0))
+    return Injection(frozenset({"under_voltage", "over_current"}), bounds.voltage())
+
+
+def _fuse(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection:
+    socket.own_v = 0.0
+    del rng
+    # A loss that is also a low voltage may be named that first.
+    codes = frozenset({"fuse_open", "supply_lost", "under_voltage", "relay_not_closed"})
+    return Injection(codes, bounds.loss())
+
+
+def _dead(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection:
+    del rng
+    socket.dead = True
+    return Injection(frozenset({"meter_lost"}), bounds.dead_meter())
+
+
+def _implausible(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection | None:
+    if socket.load_w < 150.0:
+        return None
+    socket.power_times = rng.choice([0.0, 0.3, 0.5])
+    return Injection(frozenset({"meter_implausible"}), bounds.implausible())
+
+
+def _register_back(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection:
+    socket.register_back_wh = rng.uniform(40.0, 400.0)
+    return Injection(frozenset({"energy_implausible"}), bounds.register(0.0, socket.load_w))
+
+
+def _register_stuck(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection:
+    del rng
+    limits = bounds.limits
+    socket.load_w = _STEADY_SHARE * min(limits.power_limit_w, limits.current_limit_a * SUPPLY_V * socket.factor)
+    socket.register_stuck = True
+    due_wh = _REGISTER_TIMES * limits.energy_check_wh
+    return Injection(frozenset({"energy_implausible"}), bounds.register(due_wh, socket.load_w))
+
+
+def _frozen(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection:
+    del rng
+    socket.frozen = True
+    # What is drawn while nobody measures it is somebody else's business; the register that stands with it, too.
+    return Injection(frozenset({"meter_frozen", "energy_implausible"}), bounds.frozen())
+
+
+def _chatter(cabinet: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection | None:
+    off_s = bounds.round_s + bounds.own.refresh_s + rng.uniform(0.2, 0.6)
+    period_s = 2.0 * off_s
+    # Faster than a charger pulses and back in time (safety.chatter): else it is no spark.
+    if period_s > 8.5 or socket.load_w < 60.0 or bounds.lossy:
+        return None
+    socket.breaks = (cabinet.now, period_s, off_s)
+    return Injection(frozenset({"poor_contact"}), bounds.chatter(period_s))
+
+
+PORT_KINDS = (
+    PortKind("over-current, fast", 30, _fast),
+    PortKind("over-current, inverse time", 14, _slow),
+    PortKind("over-power", 10, _power),
+    PortKind("over-voltage", 8, _high),
+    PortKind("under-voltage", 8, _low),
+    PortKind("fuse open", 8, _fuse),
+    PortKind("meter dead", 10, _dead, failing=True),
+    PortKind("meter implausible", 8, _implausible),
+    PortKind("register runs back", 6, _register_back),
+)
+#: What is borne for long, or takes long to cool: told in cabinets of their own.
+SLOW_KINDS = (
+    PortKind("over-temperature", 5, _hot),
+    PortKind("poor contact", 4, _chatter),
+    PortKind("temperature rising", 2, _warming, alone=True),
+    PortKind("register stands still", 2, _register_stuck),
+    PortKind("meter frozen", 2, _frozen),
+)

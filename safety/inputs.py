@@ -1,0 +1,24 @@
+"""What is known of one port in one tick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from safety.reading import MeterReading, Missing, ProbeReading
+
+
+@dataclass(frozen=True, slots=True)
+class PortInputs:
+    """What is known of one port. ``probe`` is None where no probe is fitted.
+
+    ``meter`` is the newest *good* reading, however old, or Missing when there never was one; ``earlier`` are good
+    readings since the last tick that it has overtaken, oldest first; ``meter_error`` is the newest failed poll, None
+    when the newest poll worked.
+    """
+
+    meter: MeterReading | Missing
+    meter_error: Missing | None = None
+    probe: ProbeReading | Missing | None = None
+    earlier: tuple[MeterReading, ...] = ()
