@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pilenode.guard.schedule import ENERGY_LIVE_S
 from safety import budget
+from safety.budget import ENERGY_APART
 from safety.cabinet_heat import TOGETHER_S
 
 if TYPE_CHECKING:
@@ -97,11 +98,17 @@ class Bounds:
         """V, A and W contradict each other."""
         return self.after(self.limits.implausible_s, self.limits.implausible_samples - 1)
 
+    @property
+    def register_gap_s(self) -> float:
+        """Until the register has been read again: it rides along with few of the polls where it needs its own read."""
+        rounds = 2 * (ENERGY_APART + 1) if self.own.slow else 1
+        return ENERGY_LIVE_S + rounds * self.round_s
+
     def register(self, due_wh: float, power_w: float) -> float:
         """The energy register goes wrong; ``due_wh`` flow at ``power_w`` before anybody can know."""
-        each_s = ENERGY_LIVE_S + self.round_s
-        repeated_s = max(self.limits.implausible_s, (self.limits.implausible_samples - 1) * each_s)
-        return self.after(due_wh * 3600.0 / power_w + each_s + repeated_s)
+        gap_s = self.register_gap_s
+        repeated_s = max(self.limits.implausible_s, (self.limits.implausible_samples - 1) * gap_s)
+        return self.after(due_wh * 3600.0 / power_w + gap_s + repeated_s)
 
     def frozen(self) -> float:
         """All values stay the same."""

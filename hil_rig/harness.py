@@ -91,6 +91,7 @@ class Setup:
     refresh_s: float = 0.0
     supply_noise_v: float = 1.5
     cabinet_a: float = 100.0
+    probe_interval_s: float | None = None
     limits: Mapping[str, object] = field(default_factory=dict)
     supply: Mapping[str, object] = field(default_factory=dict)
     extra: str = ""
@@ -157,7 +158,7 @@ class Setup:
                 for name in self.bus_names
             ),
             *(self._input(kind, pin) for kind, pin in self.contacts.items()),
-            f'[onewire]\nroot = "{onewire}"',
+            _table("onewire", {"root": str(onewire)} | self._pace()),
             _table("limits", {"current_limit_a": self.limit_a} | dict(self.limits)),
             _table("cabinet", {"current_limit_a": self.cabinet_a} | dict(self.supply)),
             *([self._sensors()] if self.full else []),
@@ -173,6 +174,9 @@ class Setup:
         if self.upstream_url:
             parts.append(f'[upstream]\nurl = "{self.upstream_url}"')
         return "\n\n".join([*parts, self.extra, ""])
+
+    def _pace(self) -> dict[str, object]:
+        return {} if self.probe_interval_s is None else {"interval_s": self.probe_interval_s}
 
     def _input(self, kind: str, pin: int) -> str:
         more = {"rcd": "\nports = [1]", "door": '\npolicy = "cut"'}.get(kind, "")
@@ -198,7 +202,15 @@ class GuardClient:
 
     def ask(self, request: messages.GuardRequest) -> messages.GuardReply:
         """Send a request and return its reply. Raises OSError when guard is gone."""
+        self.send(request)
+        return self.receive()
+
+    def send(self, request: messages.GuardRequest) -> None:
+        """Send a request; its reply must be received before the next one."""
         self._socket.sendall(encode(request))
+
+    def receive(self) -> messages.GuardReply:
+        """Wait for a reply."""
         while True:
             data = self._socket.recv(65_536)
             if not data:

@@ -47,7 +47,7 @@ def _draw(rng: random.Random, name: str, kind: str) -> Case | None:
     fast, slow = rng.choice(_BLOCKS)
     line = budget.line_timing(rng.choice(_BAUDS), rng.choice("NE"), 1, rng.uniform(0.005, 0.06))
     timing = budget.MeterTiming(line, fast, slow, rng.choice([0.0, 0.2, 0.5, 1.0]))
-    limits = _limits(rng)
+    limits = _limits(rng, timing.refresh_s)
     buses = rng.choice([1, 1, 2]) if count > 3 else 1
     lines = [tuple(range(1 + part, count + 1, buses)) for part in range(buses)]
     dead_meters = rng.choice([0, 1, 2])
@@ -91,8 +91,11 @@ def _draw(rng: random.Random, name: str, kind: str) -> Case | None:
     return Case(name, layout, bounds, dead, kind)
 
 
-def _limits(rng: random.Random) -> PortLimits:
-    """Return limits within the factory bounds of config.schema, the longest times left out for speed."""
+def _limits(rng: random.Random, refresh_s: float) -> PortLimits:
+    """Return limits within the factory bounds of config.schema, the longest times left out for speed.
+
+    A relay is not looked at before its meter has renewed its registers: with less, every opening looks like a weld.
+    """
     trip_c = rng.uniform(70.0, 90.0)
     return PortLimits(
         current_limit_a=rng.uniform(4.0, 12.0),
@@ -114,7 +117,7 @@ def _limits(rng: random.Random) -> PortLimits:
         meter_max_age_s=rng.uniform(1.0, 4.0),
         meter_stuck_s=rng.uniform(30.0, 50.0),
         meter_frozen_s=rng.uniform(60.0, 120.0),
-        weld_settle_s=rng.uniform(0.5, 3.0),
+        weld_settle_s=refresh_s + rng.uniform(0.5, 2.0),
     )
 
 

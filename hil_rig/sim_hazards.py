@@ -33,7 +33,7 @@ class PortKind:
     """A hazard of one port. ``begin`` returns None where it cannot be made (a fuse behind which nobody measures).
 
     ``weight``: how often it is drawn. ``failing``: its meter no longer answers, of which a line bears few at a time.
-    ``alone``: two at once are a hazard of the cabinet.
+    ``alone``: two at once are a hazard of the cabinet. ``settled``: how long the session must have run, seconds.
     """
 
     name: str
@@ -41,6 +41,7 @@ class PortKind:
     begin: Callable[[SimCabinet, SimSocket, Bounds, random.Random], Injection | None]
     failing: bool = False
     alone: bool = False
+    settled: Callable[[Bounds], float] = lambda _: 0.0
 
 
 def _fast(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection:
@@ -58,7 +59,7 @@ def _slow(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) 
 
 def _power(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection | None:
     limit_w = bounds.limits.power_limit_w
-    multiple = rng.uniform(1.15, 1.9)
+    multiple = rng.uniform(bounds.limits.over_current_slow_ratio + 0.03, 1.9)
     amps = limit_w * multiple / (SUPPLY_V * socket.factor)
     if amps > 0.98 * bounds.limits.current_limit_a:
         return None
@@ -159,7 +160,7 @@ PORT_KINDS = (
     PortKind("fuse open", 8, _fuse),
     PortKind("meter dead", 10, _dead, failing=True),
     PortKind("meter implausible", 8, _implausible),
-    PortKind("register runs back", 6, _register_back),
+    PortKind("register runs back", 6, _register_back, settled=lambda bounds: 2.0 * bounds.register_gap_s),
 )
 #: What is borne for long, or takes long to cool: told in cabinets of their own.
 SLOW_KINDS = (

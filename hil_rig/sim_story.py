@@ -200,6 +200,7 @@ class Story:
             while (kind := self._pick(port)) is None:
                 yield from self._pause(0.2)
             self._begun += 1
+            yield from self._pause(kind.settled(self.case.bounds[port]))
             self._hurt.add(port)
             yield from self._lease(port) if kind is _SILENT else self._hazard(port, kind)
             socket.sound()

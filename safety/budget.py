@@ -35,6 +35,8 @@ FIXED_SILENCE_S: Final = 0.001_75
 LATENESS_S: Final = 0.04
 #: Quiet time after a failed read, seconds: measured to end every chain of late replies (meters of 50 ms turnaround).
 MIN_QUIET_S: Final = 0.2
+#: How late the process wakes from the two waits of a read that no byte ends, seconds; measured below 1 ms when idle.
+WAKE_LATE_S: Final = 0.01
 #: A request to read registers; unit, function, byte count and CRC around the data of its reply.
 REQUEST_BYTES: Final = 8
 OVERHEAD_BYTES: Final = 5
@@ -72,8 +74,8 @@ class LineTiming:
         )
 
     def dead_s(self, size: int) -> float:
-        """Return the longest time of one read that nobody answers: its time-out and one quiet time."""
-        return self.transaction_s(size) + self.quiet_s
+        """Return the longest time of one read that nobody answers: its time-out and one quiet time, each to its end."""
+        return self.transaction_s(size) + self.quiet_s + WAKE_LATE_S
 
     def quiet_limit_s(self, size: int) -> float:
         """Return how long draining may last: a quiet time broken once by a whole late reply. Then the line babbles."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from safety.inputs import PortInputs
+    from safety.limits import CabinetLimits
     from safety.state import CabinetState, Inputs, PortState, Settings, State
 
 
@@ -38,11 +39,13 @@ def judge_cabinet(
         codes.append("latch_store_failed")
     if settings.contactor and any(port.latched in LIVE_THOUGH_OPEN for port in ports.values()):
         codes.append("relay_welded")
+    heard = contactor.hear(cabinet.contactor, inputs.feedback, now)
     if cabinet.proof is None:
-        disagreement = contactor.disagrees(cabinet.contactor, inputs.feedback, settings.cabinet, now)
+        disagreement = contactor.disagrees(heard, inputs.feedback, settings.cabinet, now)
         codes += [disagreement] if disagreement else []
     standing += [(code, CATALOGUE[code].effect) for code in codes]
-    return _sorted(replace(cabinet, alarm_since_s=alarms.since_s, port_faults=alarms.ports, heat=heat), standing)
+    cabinet = replace(cabinet, alarm_since_s=alarms.since_s, port_faults=alarms.ports, heat=heat, contactor=heard)
+    return _sorted(cabinet, standing)
 
 
 def _sorted(cabinet: CabinetState, standing: list[tuple[str, Effect]]) -> CabinetState:
@@ -81,10 +84,17 @@ def draws(ports: Mapping[int, PortState], inputs: Mapping[int, PortInputs]) -> I
             yield Draw(number, meter.current_a if isinstance(meter, MeterReading) else 0.0, port.closed_at_s)
 
 
+def inlet_current_a(inputs: Inputs, limits: CabinetLimits, now: float) -> float | None:
+    """Return what the inlet meter shows, A; None without a fresh reading: then the sum of the ports stands alone."""
+    inlet = inputs.inlet
+    fresh = isinstance(inlet, MeterReading) and inlet.age_s(now) <= limits.inlet_max_age_s
+    return inlet.current_a if fresh and isinstance(inlet, MeterReading) else None
+
+
 def shed(state: State, inputs: Inputs, now: float) -> tuple[CabinetState, tuple[int, ...]]:
     """Return the cabinet and the ports that must go because all together draw too much."""
     limits = state.settings.cabinet
-    inlet_a = inputs.inlet.current_a if isinstance(inputs.inlet, MeterReading) else None
+    inlet_a = inlet_current_a(inputs, limits, now)
     memory, ports = supply.watch(state.cabinet.supply, draws(state.ports, inputs.ports), inlet_a, limits, now)
     return replace(state.cabinet, supply=memory), ports
 

@@ -3,8 +3,8 @@
 While a relay is closed the power is summed up from reading to reading, and every newly read register value is compared
 with that sum at the value's own time. A register that contradicts its power stands still, runs away, jumps or runs
 back. One such value proves nothing: of the two words of a register one may be read before the carry and one after it
-(field lessons §6: 16 spikes in two days). So a contradiction must be repeated, and a value that contradicts is never
-taken as the new truth.
+(field lessons §6: 16 spikes in two days). So a contradiction must be repeated, and once two values have agreed none
+that contradicts them is taken as the new truth.
 
 Two sums, because meters show nothing below a dead band of some watts while their registers count, or the reverse:
 ``least_wh`` leaves out what is below ``implausible_w``, ``most_wh`` adds that much on top.

@@ -210,7 +210,7 @@ def _answer(state: State, inputs: Inputs, now: float) -> tuple[State, tuple[Answ
         elif request.port not in state.ports:
             answers.append(Answer(request.ticket, "unknown_port"))
         else:
-            port, answer, happened = _answer_port(state, request.port, inputs.ports, request, now)
+            port, answer, happened = _answer_port(state, request.port, inputs, request, now)
             state = replace(state, ports={**state.ports, request.port: port})
             answers.append(answer)
             events += happened
@@ -218,7 +218,7 @@ def _answer(state: State, inputs: Inputs, now: float) -> tuple[State, tuple[Answ
 
 
 def _answer_port(
-    state: State, number: int, inputs: Mapping[int, PortInputs], request: Request, now: float
+    state: State, number: int, inputs: Inputs, request: Request, now: float
 ) -> tuple[PortState, Answer, list[Event]]:
     port = state.ports[number]
     code: str | None

@@ -15,10 +15,11 @@ class PortInputs:
 
     ``meter`` is the newest *good* reading, however old, or Missing when there never was one; ``earlier`` are good
     readings since the last tick that it has overtaken, oldest first; ``meter_error`` is the newest failed poll, None
-    when the newest poll worked.
+    when the newest poll worked. ``probe_error`` is the same for the probe: it is told, the rules go by the age.
     """
 
     meter: MeterReading | Missing
     meter_error: Missing | None = None
     probe: ProbeReading | Missing | None = None
     earlier: tuple[MeterReading, ...] = ()
+    probe_error: Missing | None = None

@@ -133,6 +133,8 @@ class CabinetLimits:
     shed_s: float = 2.0
     start_reserve_a: float = 1.0
     start_reserve_s: float = 120.0
+    #: An inlet reading older than this counts for nothing: the ports' own sum stands alone.
+    inlet_max_age_s: float = 5.0
     # Air inside the cabinet: below the socket's figures, because it warms late; clear is reachable at 40 °C outside.
     temperature_clear_c: float = 50.0
     temperature_warn_c: float = 55.0

@@ -65,7 +65,7 @@ def _load(strain: Strain, multiple: float, taken_s: float, limits: PortLimits) -
         after = Strain(taken_s, multiple, strain.fast_count + 1, since_s, borne)
     else:
         after = Strain(taken_s, multiple, 0, None, borne)
-    if _exceeds(after, limits, taken_s) or _exceeds(strain, limits, taken_s):
+    if _exceeds(strain, limits, taken_s):  # until this reading the one before it stood
         return replace(after, over_s=taken_s)
     held = strain.over_s is not None and taken_s - strain.over_s < _HOLD_S
     return replace(after, over_s=strain.over_s if held else None)
@@ -89,8 +89,7 @@ def _exceeds(strain: Strain, limits: PortLimits, now: float) -> bool:
         return True
     if strain.fast_since_s is not None and now - strain.fast_since_s >= limits.fast_confirm_s:
         return True
-    # Only while the excess lasts: what fades by time alone would let silence clear a verdict.
-    return strain.multiple > limits.over_current_slow_ratio and _borne(strain, limits, now) >= _FULL
+    return _borne(strain, limits, now) >= _FULL
 
 
 def standing(memory: Overload, limits: PortLimits, now: float) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from safety import proof, supply
-from safety.cabinet import draws
+from safety.cabinet import draws, inlet_current_a
 from safety.catalogue import CATALOGUE, Effect, Kind, Latch
 from safety.completion import begin
 from safety.contacts import cause_present
@@ -18,20 +18,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from safety.inputs import PortInputs
-    from safety.state import CabinetState, Release, Renew, Reset, RunTest, Settings, State
+    from safety.state import CabinetState, Inputs, Release, Renew, Reset, RunTest, Settings, State
 
 
 def grant(
-    state: State, port: PortState, inputs: Mapping[int, PortInputs], request: Grant, now: float
+    state: State, port: PortState, everything: Inputs, request: Grant, now: float
 ) -> tuple[PortState, str | None, str]:
     """Return the port after a grant, the refusal code or None, and a detail."""
+    inputs = everything.ports
+    inlet_a = inlet_current_a(everything, state.settings.cabinet, now)
     lease_until_s = now + min(request.ttl_s, state.settings.cabinet.lease_max_s)
     if port.live and port.session == request.session:
         return replace(port, lease_until_s=lease_until_s), None, "renewed"  # a repeated grant after a lost answer
     refusal = (
         _session_refusal(state, port, request)
         or _hardware_refusal(state.cabinet, port, inputs[request.port])
-        or _supply_refusal(state, inputs, now)
+        or _supply_refusal(state, inputs, inlet_a, now)
     )
     if refusal is not None:
         return port, *refusal
@@ -78,11 +80,13 @@ def _unasked(missing: Missing) -> bool:
     return missing.reason is MissingReason.NEVER_READ
 
 
-def _supply_refusal(state: State, inputs: Mapping[int, PortInputs], now: float) -> tuple[str, str] | None:
+def _supply_refusal(
+    state: State, inputs: Mapping[int, PortInputs], inlet_a: float | None, now: float
+) -> tuple[str, str] | None:
     limits, drawn = state.settings.cabinet, [*draws(state.ports, inputs)]
-    if supply.admits(drawn, limits, now):
+    if supply.admits(drawn, limits, now, inlet_a):
         return None
-    return "over_budget", f"{max(0.0, supply.room_a(drawn, limits, now)):.1f} A left"
+    return "over_budget", f"{max(0.0, supply.room_a(drawn, limits, now, inlet_a)):.1f} A left"
 
 
 def renew(port: PortState, request: Renew, settings: Settings, now: float) -> tuple[PortState, str | None]:

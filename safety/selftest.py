@@ -190,7 +190,7 @@ def paced(pace: Pace, clock_s: float, reference_s: float | None) -> Pace:
         return _from(pace, clock_s, reference_s, pace.strikes)
     clock_ran, reference_ran = clock_s - pace.clock_s, reference_s - pace.reference_s
     # Either of them may be the one that stands still.
-    if max(clock_ran, reference_ran) < pace.window_s and reference_ran >= 0:
+    if max(clock_ran, reference_ran) < pace.window_s:
         return pace
     outside = reference_ran <= 0 or abs(clock_ran / reference_ran - 1) > pace.share
     return _from(pace, clock_s, reference_s, pace.strikes + 1 if outside else 0)

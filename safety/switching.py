@@ -103,7 +103,7 @@ def _live(reading: MeterReading, limits: PortLimits, circuit: Circuit) -> bool:
 def standing(memory: Switching, limits: PortLimits, circuit: Circuit, now: float) -> tuple[str, ...]:  # noqa: ARG001
     """Return what stands: ``relay_welded``, ``load_before_closing``, ``relay_not_closed``, ``never_draws``."""
     found = []
-    if circuit.closed_s is None and memory.live_count >= limits.weld_samples:
+    if memory.live_count >= limits.weld_samples:  # counted with the relay open, forgotten when it closes
         found.append("load_before_closing" if circuit.opened_s is None else "relay_welded")
     if memory.dead_count >= limits.weld_samples:
         found.append("relay_not_closed")

@@ -46,10 +46,9 @@ class Excursion:
         """Return whether it stands at ``now`` when the last reading stands until then."""
         return self.stood or (self.since_s is not None and self.count >= _SAMPLES and now - self.since_s >= hold_s)
 
-    def beyond(self, hold_s: float, taken_s: float) -> Excursion:
+    def beyond(self, taken_s: float) -> Excursion:
         """Return it with one more reading beyond the threshold."""
-        longer = Excursion(taken_s if self.since_s is None else self.since_s, self.count + 1, self.stood)
-        return replace(longer, stood=longer.stands(hold_s, taken_s))
+        return Excursion(taken_s if self.since_s is None else self.since_s, self.count + 1, self.stood)
 
     def within(self, hold_s: float, clear_s: float, taken_s: float, *, back: bool, gap: bool) -> Excursion:
         """Return it with one more reading on the good side; ``back``: inside the hysteresis, ``gap``: after silence."""
@@ -91,13 +90,13 @@ def observe(memory: Voltage, reading: MeterReading, limits: PortLimits, circuit:
     # What was never there since the closing says something about relay and supply, nothing about a low voltage.
     low = judged and volts < limits.voltage_low_v and (lived or not limits.meter_behind_relay)
     well = not judged or volts >= limits.voltage_low_v + limits.voltage_hysteresis_v
-    not_high = not judged or volts <= limits.voltage_high_v - limits.voltage_hysteresis_v
+    not_high = volts <= limits.voltage_high_v - limits.voltage_hysteresis_v
     gap = memory.seen_s is not None and taken_s - memory.seen_s > limits.meter_max_age_s
     hold_s, clear_s = limits.voltage_s, limits.voltage_clear_s
 
     def track(before: Excursion, hold_s: float, *, beyond: bool, back: bool) -> Excursion:
         if beyond:
-            return before.beyond(hold_s, taken_s)
+            return before.beyond(taken_s)
         return before.within(hold_s, clear_s, taken_s, back=back, gap=gap)
 
     sag_s = (taken_s if memory.sag_s is None else memory.sag_s) if low and not dead else None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safety.completion import CompletionLimits, CompletionState, Sample, advance, begin
-from safety.hazards import HazardMemory, PortInputs, judge
+from safety.hazards import HazardMemory, PortInputs, judge, suspicious
 from safety.limits import PortLimits
 from safety.reading import MeterReading, ProbeReading
 
@@ -79,6 +79,7 @@ class FullDetector:
         self._limits = limits or CompletionLimits()
         self._port = port or PortLimits(current_limit_a=10.0, power_limit_w=1000.0)
         self._memory = HazardMemory()
+        self._doubted: MeterReading | None = None
         self.state = state
 
     def update(self, t_s: float, volts: float, amps: float, watts: float, celsius: float) -> str | None:
@@ -97,7 +98,16 @@ class FullDetector:
             inputs = PortInputs(MeterReading(t_s, volts, amps, watts), probe=ProbeReading(t_s, celsius))
         except ValueError:
             return None  # outside the range gates: guard would see no reading here
-        self._memory, found = judge(self._memory, inputs, self._port, t_s)
+        # Guard reads a port again at once when a sample is over the fast stage. A stored curve has only its next sample
+        # to say whether that one was a glitch of the meter.
+        newest = inputs.meter
+        alarming = isinstance(newest, MeterReading) and suspicious(newest, self._port)
+        if alarming and self._doubted is None and isinstance(newest, MeterReading):
+            self._doubted = newest
+            return None
+        earlier = (self._doubted,) if alarming and self._doubted is not None else ()
+        self._doubted = None
+        self._memory, found = judge(self._memory, replace(inputs, earlier=earlier), self._port, t_s)
         code = next((code for code in found if code in _HAZARD_WORDS), None)
         return None if code is None else f"{_HAZARD_WORDS[code]}: {amps:.1f} A, {watts:.0f} W, {celsius:.0f} °C"
 

@@ -195,7 +195,12 @@ def _ports(terminal: Terminal, guard: Snapshot) -> Table:
 
 def _codes(port: PortSnapshot) -> Iterator[str]:
     """Yield what stands or is latched on a port, worst first, then why its session ended, then its meter's trouble."""
-    yield from dict.fromkeys(code for code in (port.reason, *port.findings, port.meter_error) if code)
+    yield from dict.fromkeys(code for code in (port.reason, *port.findings, *_errors(port)) if code)
+
+
+def _errors(port: PortSnapshot) -> tuple[str, ...]:
+    """Return what the newest polls of meter and probe failed with, as far as they did."""
+    return tuple(code for code in (port.meter_error, port.probe_error) if code)
 
 
 def _notes(terminal: Terminal, guard: Snapshot) -> Iterator[RenderableType]:
@@ -206,7 +211,7 @@ def _notes(terminal: Terminal, guard: Snapshot) -> Iterator[RenderableType]:
     entries = [(pick("整柜", "cabinet"), code, "red") for code in guard.cabinet_faults]
     for port in guard.ports:
         for code in _codes(port):
-            calm = port.state != "tripped" and code not in port.findings and code != port.meter_error
+            calm = port.state != "tripped" and code not in port.findings and code not in _errors(port)
             entries.append((pick(f"端口 {port.port}", f"port {port.port}"), code, "default" if calm else "yellow"))
     for place, code, style in entries:
         sentence, remedy = _words(terminal, code)
@@ -271,11 +276,11 @@ def sessions(terminal: Terminal, records: Iterable[SessionRecord]) -> Table:
 
 #: What each periodic test is, by ``PeriodicTest.kind``.
 TESTS = {
-    "dead_man": ("失效保护：心跳停止，接触器释放", "dead man: no heartbeat, contactor drops"),
-    "relays": ("继电器：全部断开时插座无电", "relays: all open, no socket is live"),
-    "probes": ("温度探头：静置后互相一致", "probes: agree with each other at rest"),
-    "meters": ("电表：各端口之和与进线一致", "meters: ports add up to the inlet"),
-    "rcd": ("漏电保护器：按试验按钮", "RCD: test button pressed by a person"),
+    "dead_man": ("心跳停止，接触器释放", "no heartbeat, contactor drops"),
+    "relays": ("全部断开时插座无电", "all open, no socket is live"),
+    "probes": ("静置后探头互相一致", "agree with each other at rest"),
+    "meters": ("各端口之和与进线一致", "ports add up to the inlet"),
+    "rcd": ("由人按试验按钮", "test button, by a person"),
 }
 
 

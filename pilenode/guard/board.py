@@ -64,9 +64,9 @@ class Board:
                     self._whole = replace(self._whole, probe=outcome)
                 return
             before = self._ports[port]
-            if isinstance(outcome, Missing) and not isinstance(before.probe, Missing):
-                return
-            self._ports[port] = replace(before, probe=outcome)
+            failed = outcome if isinstance(outcome, Missing) else None
+            kept = before.probe if failed is not None and isinstance(before.probe, ProbeReading) else outcome
+            self._ports[port] = replace(before, probe=kept, probe_error=failed)
 
     def whole(self) -> Whole:
         """Return what is known of the cabinet now."""

@@ -85,6 +85,7 @@ def _port(number: int, port: PortState, inputs: PortInputs, relay: RelayCount, n
         temperature_c=probe.temperature_c if probe else None,
         reading_age_s=reading.age_s(now) if reading else None,
         meter_error=inputs.meter_error.reason.value if inputs.meter_error else None,
+        probe_error=inputs.probe_error.reason.value if inputs.probe_error else None,
         register_mwh=to_mwh(reading.energy_wh) if reading else None,
         start_register_mwh=to_mwh(port.start_energy_wh),
         closed_for_s=port.closed_for_s(now),

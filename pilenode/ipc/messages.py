@@ -141,6 +141,7 @@ class PortSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     temperature_c: float | None = None
     reading_age_s: float | None = None
     meter_error: str | None = None  # MissingReason of the newest failed poll, None when the newest poll worked
+    probe_error: str | None = None  # the same for the temperature probe
     register_mwh: int | None = None  # meter's own counter now
     start_register_mwh: int | None = None  # counter at closing of the present or last session
     closed_for_s: float | None = None  # how long the present or last session has had / had power

@@ -154,6 +154,8 @@ def why_not(port: int, snapshot: Snapshot, *, taken: bool) -> Refused | None:
         return Refused(code="port_busy", detail=shown.session or "")
     if snapshot.cabinet_faults:
         return Refused(code="cabinet_faulty", detail=", ".join(snapshot.cabinet_faults)[:MAX_WORDS])
+    if snapshot.test_running is not None:
+        return Refused(code="test_running", detail=snapshot.test_running[:MAX_WORDS])
     if shown.state == "tripped":
         return Refused(code="port_faulty", detail=(shown.reason or "")[:MAX_WORDS])
     standing = [code for code in shown.findings if code not in _HARMLESS]

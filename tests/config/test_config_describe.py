@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,15 @@ def test_the_merged_view_is_the_same_configuration(good: str, profile: str) -> N
     merged = load.merge_text(f'profile = "{profile}"\n{good}')
     text = show.as_toml(merged, line="line {}", profile="profile {}", default="default")
     assert load.load_text(text) == merged.config
+
+
+def test_the_merged_view_of_the_example_is_the_same_configuration() -> None:
+    """Every table and every list of the complete example comes back, numbers of ports included."""
+    path = _ROOT / "config" / "example.toml"
+    merged = load.merge(path)
+    text = show.as_toml(merged, line="line {}", profile="profile {}", default="default")
+    assert load.load_text(text) == merged.config
+    assert re.search(r"^ports = \[3, 4\]  # line \d+$", text, re.MULTILINE)
 
 
 def test_the_merged_view_tells_the_source_of_each_value(good: str) -> None:

@@ -268,7 +268,7 @@ def test_a_dead_meter_costs_a_third_of_the_worst_failure(slave: Slave, line: Ser
     for _ in range(3):
         slave.script.append(instead())
         took_s = timed(lambda: line.read(1, 4, 0, 10))
-        assert line.timing.dead_s(20) - 2 * line.timing.silence_s - 0.001 <= took_s <= line.timing.dead_s(20) + SLACK_S
+        assert line.timing.dead_s(20) - 2 * line.timing.silence_s - 0.011 <= took_s <= line.timing.dead_s(20) + SLACK_S
     assert line.timing.dead_s(20) < 0.4 * line.failure_s(10)
 
 

@@ -59,7 +59,10 @@ def feed(watts: float, celsius: float, seconds: int) -> str | None:
     [
         (1501.0, 30.0, 2, "overload"),
         (1501.0, 30.0, 1, None),
-        (1500.0, 30.0, 5, None),
+        (1500.0, 30.0, 1, None),
+        (1500.0, 30.0, 2, "overload"),
+        (1250.0, 30.0, 2, None),
+        (1250.0, 30.0, 3, "overload"),
         (1101.0, 30.0, 6, "overload"),
         (1101.0, 30.0, 5, None),
         (1100.0, 30.0, 600, None),
@@ -77,10 +80,10 @@ def test_protective_rules_stand_in_with_their_defaults(
     assert (answer.split(":")[0] if answer else None) == word
 
 
-def test_an_excess_that_ends_starts_again() -> None:
-    """Times of the stand-in rules are of one excess, not of several."""
+def test_an_excess_that_ends_is_forgotten_after_a_while() -> None:
+    """What was borne fades in 5 s; a single sample over the fast stage is noise."""
     detector = full_detector()
-    watts = [1200.0] * 4 + [100.0] + [1200.0] * 4 + [1600.0, 100.0, 1600.0, 100.0]
+    watts = [1200.0] * 2 + [100.0] * 6 + [1200.0] * 2 + [100.0] * 6 + [1600.0, 100.0, 100.0, 100.0, 1600.0, 100.0]
     assert all(detector.update(float(t), 230.0, 5.0, w, 30.0) is None for t, w in enumerate(watts))
 
 

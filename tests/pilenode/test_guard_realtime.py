@@ -20,11 +20,11 @@ from pilenode.guard.lateness import EDGES_S, Lateness
 REFUSED = PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 #: Prepares itself in a process of its own, then shows what the kernel says about it.
 PROGRAM = """
-import os, sys, threading
+import mmap, os, sys, threading
 from pilenode.guard import realtime
 {before}
 prepared = realtime.prepare()
-late = bytearray(8 << 20)
+late = mmap.mmap(-1, 64 << 20)  # and never touched
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 policies = []
 thread = threading.Thread(target=lambda: policies.append(os.sched_getscheduler(0)))
@@ -178,6 +178,11 @@ def test_one_late_tick_in_a_thousand_is_the_boundary(late: int, *, p999_is_late:
     assert (histogram.p999_s > 0.01) is p999_is_late
     assert histogram.p99_s < 0.01
     assert histogram.max_s == 0.5
+
+
+def test_the_edge_of_a_bucket_belongs_to_it() -> None:
+    """A lateness of exactly an edge is not told as the next one."""
+    assert counted([EDGES_S[20], EDGES_S[20], 1.0]).p50_s == EDGES_S[20]
 
 
 def test_a_tick_that_is_early_or_on_time_counts() -> None:

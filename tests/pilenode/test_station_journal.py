@@ -12,6 +12,7 @@ import pytest
 
 from pilenode.ipc.messages import Plan
 from pilenode.station import journal as module
+from pilenode.station import schema
 from pilenode.station.entries import JournalConflictError, JournalFailedError, NewFact
 from pilenode.station.journal import Journal
 from pilenode.station.wallclock import ClockQuality, Stamp
@@ -23,6 +24,7 @@ from pilenode.upstream.facts import (
     Fact,
     FactKind,
     Fault,
+    PeriodicResult,
     SessionEnded,
     SessionStarted,
     TariffTerms,
@@ -319,6 +321,66 @@ def test_newest_event_of_a_guard_is_known(tmp_path: Path) -> None:
         )
 
     assert on_journal(tmp_path / "j.db", work) == (9, 4, 0)
+
+
+def periodic(test: str, *, ok: bool = True, event: int | None = None, guard_boot: str | None = None) -> NewFact:
+    """Return the result of a periodic test."""
+    return NewFact(FactKind.TESTED, PeriodicResult(test=test, ok=ok, event=event, guard_boot=guard_boot))
+
+
+def test_newest_event_of_a_guard_may_be_a_test(tmp_path: Path) -> None:
+    """Faults and tests count in one row of events."""
+
+    async def work(journal: Journal) -> tuple[int, int]:
+        await journal.append([fault(3), periodic("relays", event=7, guard_boot="g"), fault(5), periodic("rcd")])
+        return await journal.last_guard_event("g"), await journal.last_guard_event("other")
+
+    assert on_journal(tmp_path / "j.db", work) == (7, 0)
+
+
+def test_newest_result_of_every_test_is_found(tmp_path: Path) -> None:
+    """One row per test, the last one, good or bad."""
+
+    async def work(journal: Journal) -> list[tuple[int, str, bool]]:
+        assert await journal.last_tests() == []
+        await journal.append([periodic("relays"), periodic("rcd", ok=False), *boots(2), periodic("relays", ok=False)])
+        await journal.append([periodic("rcd")])
+        bodies = [
+            (fact.seq, msgspec.json.decode(fact.body, type=PeriodicResult)) for fact in await journal.last_tests()
+        ]
+        return sorted((seq, body.test, body.ok) for seq, body in bodies)
+
+    assert on_journal(tmp_path / "j.db", work) == [(5, "relays", False), (6, "rcd", True)]
+
+
+def test_a_result_of_guard_exists_once_and_those_of_people_as_often_as_they_like(tmp_path: Path) -> None:
+    """The same event twice is refused; results that are no event never collide."""
+
+    async def work(journal: Journal) -> None:
+        await journal.append([periodic("relays", event=7, guard_boot="g"), periodic("rcd"), periodic("rcd")])
+        with pytest.raises(JournalConflictError):
+            await journal.append([periodic("relays", event=7, guard_boot="g")])
+
+    on_journal(tmp_path / "j.db", work)
+
+
+def test_journal_of_the_first_version_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it held is still there, chained, and results of tests can be added."""
+    with monkeypatch.context() as first:
+        first.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+
+        async def old(journal: Journal) -> str:
+            await journal.append([fault(3), *boots(2)])
+            return journal.status().log_id
+
+        log_id = on_journal(tmp_path / "j.db", old)
+
+    async def new(journal: Journal) -> tuple[str, list[int], int]:
+        await journal.append([periodic("relays", event=4, guard_boot="g")])
+        kept = [fact.seq for fact in await journal.unacked(10)]
+        return journal.status().log_id, kept, await journal.last_guard_event("g")
+
+    assert on_journal(tmp_path / "j.db", new) == (log_id, [1, 2, 3, 4], 4)
 
 
 def test_journal_that_is_not_open_says_so_everywhere(tmp_path: Path) -> None:

@@ -351,6 +351,14 @@ def test_start_is_refused_before_anything_is_promised(
     assert (refusal.code if isinstance(refusal, Refused) else None) == code
 
 
+def test_nothing_starts_while_guard_tests_the_cabinet() -> None:
+    """Refused before anything is promised, with the test that runs; it takes seconds."""
+    snapshot = news(IDLE).snapshot
+    running = msgspec.structs.replace(snapshot, test_running="relays")
+    assert why_not(1, snapshot, taken=False) is None
+    assert why_not(1, running, taken=False) == Refused(code="test_running", detail="relays")
+
+
 STATES = st.sampled_from(["idle", "armed", "on", "ended", "tripped"])
 PORTS = st.builds(
     PortSnapshot,

@@ -127,6 +127,27 @@ def test_a_break_ends_within_seven_seconds(length_s: float, *, expected: bool) -
     assert found(trace) is expected
 
 
+def test_the_recent_power_is_the_highest_and_fades() -> None:
+    """A contact that sparks often shows all of the power now and then; a load that fell is known after a while."""
+    fell = [(0.0, 400.0), (1.0, 210.0)]
+    assert after(fell).level_w == pytest.approx(380.0)
+    assert after([*fell, *((2.0 + i, 210.0) for i in range(30))]).level_w == pytest.approx(210.0)
+
+
+def test_a_break_is_dated_by_its_first_reading() -> None:
+    """Not by its last one, nor by the return."""
+    assert after([(0.0, FULL_W), (1.0, 0.0), (2.0, 0.0), (3.0, FULL_W)]).breaks_s == (1.0,)
+
+
+def test_a_single_break_can_be_made_the_limit() -> None:
+    """Where one break is too many, there is no beat to ask for."""
+    memory = Chatter()
+    for taken_s, watts in [(0.0, FULL_W), (1.0, 0.0), (2.0, FULL_W)]:
+        assert not memory.found
+        memory = observe(memory, MeterReading(taken_s, 220.0, 1.0, watts), PortLimits(chatter_breaks=1), ON)
+    assert memory.found
+
+
 # -- what a sparking contact looks like ---------------------------------------------------------------------------
 
 
@@ -287,6 +308,8 @@ def test_it_stands_until_the_relay_opens() -> None:
     assert standing(memory, LIMITS, 60.0) == ("poor_contact",)
     memory = after([(1.0 * i, FULL_W) for i in range(61, 600)], memory)
     assert standing(memory, LIMITS, 600.0) == ("poor_contact",)
+    slow = after([(600.0 + t, w) for t, w in sampled(broken(9, 20.0), 200.0, 1.0)], memory)
+    assert standing(slow, LIMITS, 800.0) == ("poor_contact",)
     opened = after([(601.0, 0.0)], memory, Circuit(opened_s=600.0))
     assert standing(opened, LIMITS, 601.0) == ()
     again = after([(602.0, FULL_W)], memory, Circuit(closed_s=601.0))

@@ -140,6 +140,30 @@ def test_what_trips_by_the_readings_is_not_lost_between_two_ticks() -> None:
     assert stands([(0.0, 3.0), (0.55, 0.5)], 0.6)
 
 
+def test_what_trips_by_the_readings_is_not_lost_for_power_either() -> None:
+    """The two quantities have one rule."""
+    memory = Overload()
+    for taken_s, watts in [(0.01, 3000.0), (0.02, 3000.0), (0.03, 100.0)]:
+        memory = observe(memory, MeterReading(taken_s, 220.0, 0.5, watts), LIMITS)
+    assert standing(memory, LIMITS, 0.05) == ("over_power",)
+
+
+@pytest.mark.parametrize(("now", "expected"), [(0.49, False), (0.5, True)])
+def test_silence_confirms_from_the_first_sample_over_the_fast_stage(now: float, *, expected: bool) -> None:
+    """Where more samples are asked for, half a second of nothing but bad ones is enough all the same."""
+    limits, memory = PortLimits(fast_samples=9), Overload()
+    for taken_s in (0.0, 0.2, 0.4):
+        memory = observe(memory, reading(taken_s, 1.6, limits), limits)
+    assert ("over_current" in standing(memory, limits, now)) is expected
+
+
+def test_strain_is_never_more_than_all() -> None:
+    """However long it lasted, a second without load gives a fifth back: then 1.2x is borne for half a second."""
+    trace = [(0.0, 1.2), (60.0, 1.0), (61.0, 1.2)]
+    assert not stands(trace, 61.49)
+    assert stands(trace, 61.51)
+
+
 def test_power_has_the_same_two_stages() -> None:
     """The charger with a bad power factor trips by current, the one with a good factor by power."""
     memory = observe(Overload(), MeterReading(0.0, 220.0, 1.0, 1200.0), LIMITS)

@@ -189,8 +189,36 @@ def test_a_start_that_is_taken_back_at_once_is_no_empty_one(seconds: float, expe
     """People start before they plug in; half a minute without a load says something."""
     memory = Switching()
     for i in range(3):
-        memory = start(memory, 100.0 * i, 0.0, seconds)
+        memory = start(memory, 1000.0 + 100.0 * i, 0.0, seconds)
     assert codes(memory, NEVER) == expected
+
+
+def test_starts_that_drew_are_no_empty_ones() -> None:
+    """A load at any time of the session counts, and so does every session for itself."""
+    memory = Switching()
+    for i in range(5):
+        memory = start(memory, 100.0 * i, 1.0)
+    assert codes(memory, NEVER) == ()
+    for i in range(5, 8):
+        circuit = Circuit(closed_s=100.0 * i)
+        memory = seen(memory, circuit, amps(100.0 * i + 1.0, 1.0), amps(100.0 * i + 60.0, 0.0))
+        memory = seen(memory, Circuit(opened_s=100.0 * i + 61.0))
+    assert codes(memory, NEVER) == ()
+    for i in range(8, 11):
+        memory = start(memory, 100.0 * i, 0.0)
+    assert codes(memory, NEVER) == ("never_draws",)
+
+
+def test_a_closing_without_a_reading_is_no_empty_start_and_proves_nothing() -> None:
+    """What the closing before it showed says nothing about this one."""
+    memory = seen(Switching(), CLOSED, amps(60.0, 0.0))
+    memory = seen(memory, Circuit(opened_s=61.0))
+    for at_s in (100.0, 200.0, 300.0):
+        memory = seen(seen(memory, Circuit(closed_s=at_s)), Circuit(opened_s=at_s + 60.0))
+    assert codes(memory, NEVER) == ()
+    loaded = seen(seen(Switching(), CLOSED, amps(60.0, 1.0)), Circuit(opened_s=61.0))
+    loaded = seen(seen(loaded, Circuit(closed_s=62.0)), Circuit(opened_s=100.0), amps(103.0, 0.0))
+    assert loaded.proved_s is None
 
 
 def test_a_load_ends_it_at_once() -> None:

@@ -122,6 +122,13 @@ def test_back_means_for_ten_seconds(bad_v: float, back_s: float, *, expected: bo
     assert bool(found(trace, 7.0 + back_s)) is expected
 
 
+@pytest.mark.parametrize(("back_s", "expected"), [(9.9, ("supply_lost",)), (10.0, ())])
+def test_a_short_loss_keeps_its_name_until_it_is_over(back_s: float, expected: tuple[str, ...]) -> None:
+    """Three seconds without supply were never an under-voltage."""
+    trace = [*steady(0.0, 0.0, 3.0), *steady(220.0, 4.0, 13.5), (4.0 + back_s, 220.0)]
+    assert found(trace, 4.0 + back_s) == expected
+
+
 def test_silence_is_no_evidence_that_the_voltage_is_back() -> None:
     """One good reading, then nothing: it stands for ever. After a gap the ten seconds begin again."""
     bad = steady(150.0, 0.0, 6.0)
@@ -137,6 +144,12 @@ def test_a_relapse_starts_the_ten_seconds_again() -> None:
     """A flickering supply does not creep back."""
     trace = [*steady(150.0, 0.0, 6.0), *steady(220.0, 6.5, 15.0), (15.5, 178.0), *steady(220.0, 16.0, 25.5)]
     assert found(trace, 25.9) == ("under_voltage",)
+
+
+def test_a_single_bad_reading_after_a_while_of_good_ones_does_not_end_it() -> None:
+    """What stands is not restarted by its own cause."""
+    trace = [*steady(150.0, 0.0, 6.0), *steady(220.0, 6.5, 9.0), (9.5, 150.0)]
+    assert found(trace, 9.5) == ("under_voltage",)
 
 
 def test_an_excursion_that_silence_made_stand_needs_its_hysteresis() -> None:
@@ -219,6 +232,7 @@ def test_a_meter_behind_an_open_relay_says_nothing_about_the_supply() -> None:
     assert found(steady(0.0, 0.0, 60.0), 60.0, OPEN, BEHIND) == ()
     assert found(steady(0.0, 0.0, 60.0), 60.0, replace(WELL, fed_s=None), BEHIND) == ()
     assert found(steady(0.0, 0.0, 60.0), 60.0, OPEN, LIMITS) == ("fuse_open",)
+    assert found(steady(150.0, 0.0, 60.0), 60.0, OPEN, LIMITS) == ("under_voltage",)
 
 
 @pytest.mark.parametrize(("closed_s", "fed_s"), [(8.0, 0.0), (0.0, 8.0)])
@@ -230,6 +244,13 @@ def test_a_meter_behind_the_relay_gets_time_to_settle(
     circuit = Circuit(closed_s=closed_s, fed_s=fed_s)
     trace = [(8.5, 220.0), (taken_s, 0.0), (taken_s + 0.01, 0.0)]
     assert found([*trace, (12.0, 0.0)], 12.0, circuit, BEHIND) == expected
+
+
+@pytest.mark.parametrize("volts", [100.0, 290.0])
+def test_what_a_meter_shows_while_it_settles_is_not_judged(volts: float) -> None:
+    """Readings within 2 s of closing count for nothing, also when nothing follows them."""
+    circuit = Circuit(closed_s=100.0)
+    assert found([(100.5, volts), (101.0, volts), (101.9, volts)], 160.0, circuit, BEHIND) == ()
 
 
 def test_no_voltage_from_the_closing_on_is_left_to_the_relay_rule() -> None:
