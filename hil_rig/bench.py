@@ -1,6 +1,8 @@
-"""The figures of the first floor, measured on real processes: ``python -m hil_rig.bench [--count N] [--only NAME]``.
+"""The figures, measured on real processes: ``python -m hil_rig.bench [--count N] [--only NAME] [--pictures DIR]``.
 
 - ``over-current``: from the moment a load steps over the fast stage to the open relay, station well or not;
+- ``hazards``: every kind of hazard of a port, on cabinets of 4, 10 and 20 ports with 0 to 2 dead meters;
+- ``cabinet-hazards``: every kind of hazard of the whole cabinet;
 - ``dead-man``: from SIGKILL of guard to the dropped contactor;
 - ``station-kills``: station killed at random moments while sessions run; sessions lost or doubled upstream.
 
@@ -16,13 +18,16 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil_rig import bench_dead_man, bench_over_current, bench_station_kills
+from hil_rig import bench_cabinet_hazards, bench_dead_man, bench_hazards, bench_over_current, bench_station_kills
+from hil_rig.hazard_pictures import Drawn, write_pictures
 
 if TYPE_CHECKING:
     from hil_rig.figures import Figure
 
 FIGURES = {
-    "over-current": (bench_over_current.measure, 100),
+    "over-current": (bench_over_current.measure, 200),
+    "hazards": (bench_hazards.measure, 1000),
+    "cabinet-hazards": (bench_cabinet_hazards.measure, 60),
     "dead-man": (bench_dead_man.measure, 20),
     "station-kills": (bench_station_kills.measure, 50),
 }
@@ -32,6 +37,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m hil_rig.bench", description=__doc__)
     parser.add_argument("--only", choices=FIGURES, help="measure this figure alone")
     parser.add_argument("--count", type=int, help="samples per condition (default: what is promised)")
+    parser.add_argument("--pictures", type=Path, help="draw the distribution of every figure in ms into this directory")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     return parser.parse_args()
 
@@ -50,9 +56,21 @@ def main() -> int:
                     print(figure.line(), flush=True)
                     for failure in figure.failures:
                         print(f"    {failure}")
+    if arguments.pictures:
+        _draw(arguments.pictures, rows)
     if arguments.json:
         print(json.dumps([figure.summary() for figure in rows], indent=1))
     return 0 if all(figure.good for figure in rows) else 1
+
+
+def _draw(directory: Path, rows: list[Figure]) -> None:
+    drawn = [
+        Drawn(f"{row.name}, {row.condition}", sample / 1000, row.bound / 1000)
+        for row in rows
+        if row.unit == "ms"
+        for sample in row.samples
+    ]
+    write_pictures(directory, "bench", drawn)
 
 
 if __name__ == "__main__":

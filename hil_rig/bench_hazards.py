@@ -1,9 +1,11 @@
 """Hazards injected into the real processes, on many ports at once: every one must be cut within its computed bound.
 
-Three cabinets: 4, 10 and 20 ports, with 0, 1 and 2 dead meters (one on each line, and the injected ones come on top). The times that rules bear a hazard are as
-short as the factory bounds allow (``LIMITS``), so that a thousand injections take minutes; the computed bounds are those
-of the same shortened configuration. Leases are granted by the bench itself: how the station behaves is measured in
-``bench_over_current``. Battery anomalies need a whole charge; they are told in simulated time (``nuisance``), not here.
+Three cabinets: 4, 10 and 20 ports, with 0, 1 and 2 dead meters (one on a line, injected ones come on top). The times
+that rules bear a hazard are as short as the factory bounds allow (``LIMITS``), so that a thousand injections take
+minutes; the computed bounds are those of the same shortened configuration. Leases are granted by the bench itself: how
+the station behaves is measured in ``bench_over_current``. Battery anomalies need a whole charge and are not injected
+here; ``hil_rig.score`` judges them on curves. A relay that does not close needs meters behind the relays: only in
+simulated time (``bench_simulated``), as are guard's own self tests.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Hazards in simulated time: ``python -m hil_rig.bench_simulated [--count N] [--seed S] [--case NAME] [--pictures DIR]``.
+"""Hazards in simulated time: ``python -m hil_rig.bench_simulated [--count N] [--seed S] [--case NAME]``.
 
 The same ``safety.step``, the same board and the same schedule as in guard, with a model of the bus and of the sockets;
 random cabinets that pass the config check, random hazards at random phases. Every injection must be cut within the

@@ -68,34 +68,34 @@ class Bounds:
     # -- over-current, over-power ---------------------------------------------------------------------------
 
     def fast(self) -> float:
-        """Twice the limit, two readings: the path that the configuration promises."""
+        """Return the bound above the fast stage, two readings: the path that the configuration promises."""
         silent = budget.silence(self.own, self.limits, self.relay_s).total_s
         return max(self._seen().total_s, silent) if self.lossy else self._seen().total_s
 
     def inverse_time(self, multiple: float) -> float:
-        """So many times the limit, below the fast stage."""
+        """Return the bound of so many times the limit, below the fast stage."""
         slow = self.limits.over_current_slow_s * (self.limits.over_current_slow_ratio - 1.0) / (multiple - 1.0)
         return self.after(slow)
 
     # -- voltage --------------------------------------------------------------------------------------------
 
     def voltage(self) -> float:
-        """Over- or under-voltage: two readings and its time."""
+        """Return the bound of over- and under-voltage: two readings and its time."""
         return self.after(self.limits.voltage_s, 1)
 
     def loss(self) -> float:
-        """Supply lost or fuse open: a neighbour's voltage may be as old as a reading may get."""
+        """Return the bound of a lost supply or an open fuse: a neighbour's voltage may be as old as readings get."""
         hold_s = max(self.limits.supply_lost_s, self.limits.meter_max_age_s)
         return self.after(hold_s + self.round_s, 1)
 
     # -- meter ----------------------------------------------------------------------------------------------
 
     def dead_meter(self) -> float:
-        """The meter falls silent just after a reading."""
+        """Return the bound of a meter that falls silent just after a reading."""
         return self.own.sample_s + self.limits.meter_max_age_s + self._end_s()
 
     def implausible(self) -> float:
-        """V, A and W contradict each other."""
+        """Return the bound of V, A and W that contradict each other."""
         return self.after(self.limits.implausible_s, self.limits.implausible_samples - 1)
 
     @property
@@ -105,63 +105,67 @@ class Bounds:
         return ENERGY_LIVE_S + rounds * self.round_s
 
     def register(self, due_wh: float, power_w: float) -> float:
-        """The energy register goes wrong; ``due_wh`` flow at ``power_w`` before anybody can know."""
+        """Return the bound of a wrong energy register; ``due_wh`` flow at ``power_w`` before anybody can know."""
         gap_s = self.register_gap_s
         repeated_s = max(self.limits.implausible_s, (self.limits.implausible_samples - 1) * gap_s)
         return self.after(due_wh * 3600.0 / power_w + gap_s + repeated_s)
 
     def frozen(self) -> float:
-        """All values stay the same."""
+        """Return the bound of values that stay the same."""
         return self.after(self.limits.meter_frozen_s + self.round_s)
 
     # -- heat -----------------------------------------------------------------------------------------------
 
     def heat(self, trip_s: float, *, contactor: bool = False) -> float:
-        """A probe jumps over its trip temperature: it takes the next round to believe it."""
+        """Return the bound of a probe that jumps over its trip temperature: it takes the next round to believe it."""
         return self.probes_s + max(trip_s, self.probes_s) + self._end_s(contactor=contactor)
 
     def rise(self, window_s: float, *, contactor: bool = False) -> float:
-        """A temperature rises faster than allowed: a whole window of readings, each of them a round late."""
+        """Return the bound of a fast rise: a whole window of readings, each of them a round late."""
         parts_s = (_RISE_PARTS + 1) * (window_s / _RISE_PARTS + self.probes_s)
         return parts_s + self.probes_s + self._end_s(contactor=contactor)
 
     def rise_together(self, window_s: float) -> float:
-        """Several probes rise at once."""
+        """Return the bound of several probes that rise at once."""
         return self.rise(window_s, contactor=True) + TOGETHER_S
 
     # -- relay, contacts, cabinet -----------------------------------------------------------------------------
 
     def weld(self) -> float:
-        """From the order to open until the contactor has dropped."""
+        """Return the bound from the order to open a welded relay until the contactor has dropped."""
         settle_s = self.limits.weld_settle_s
         return settle_s + self.after(0.0, self.limits.weld_samples, contactor=True)
 
     def live_before_closing(self) -> float:
-        """From the contactor's closing, with a relay that never opened, until it has dropped again."""
+        """Return the bound from the contactor's closing on a welded relay until it has dropped again."""
         return self.after(0.0, self.limits.weld_samples, contactor=True)
 
     def not_closed(self) -> float:
-        """From the order to close until the port is latched, with a meter behind the relay."""
+        """Return the bound from the order to close until the latch, with a meter behind the relay."""
         return self.limits.close_settle_s + self.after(0.0, self.limits.weld_samples)
 
     def contact(self, debounce_s: float, *, contactor: bool = True) -> float:
-        """An external contact."""
+        """Return the bound of an external contact."""
         return budget.contact(debounce_s, self.contactor_s if contactor else self.relay_s).total_s
 
     def overload(self) -> float:
-        """All ports together draw too much."""
+        """Return the bound of all ports together drawing too much."""
         return self.after(self.cabinet.shed_s)
 
     def lease(self) -> float:
-        """A lease runs out."""
+        """Return the bound of a lease that runs out."""
         return self._end_s()
 
     def self_test(self, *, contactor: bool = True) -> float:
-        """Guard finds in one tick that something is wrong with itself or with the contactor."""
+        """Return the bound of what guard finds in one tick: its self tests, the contactor's auxiliary contact."""
         return budget.TICK_S + budget.TICK_LATE_S + self._end_s(contactor=contactor)
 
+    def feedback(self) -> float:
+        """Return the bound of an auxiliary contact that no longer agrees with its contactor."""
+        return self.cabinet.contactor_feedback_s + self.self_test()
+
     def chatter(self, period_s: float) -> float:
-        """The current breaks off every ``period_s``; from the first break."""
+        """Return the bound of a current that breaks off every ``period_s``, from the first break."""
         return self.after((self.limits.chatter_breaks + 1) * period_s)
 
 

@@ -52,7 +52,7 @@ class Figure:
         row = self.summary()
         verdict = "ok" if self.good else "MISSED"
         return (
-            f"{self.name:<14} {self.condition:<28} {row['kept']:>4} of {self.wanted:<4} "
+            f"{self.name:<24} {self.condition:<28} {row['kept']:>4} of {self.wanted:<4} "
             f"p50 {row['p50']!s:>7}  p95 {row['p95']!s:>7}  max {row['max']!s:>7}  "
             f"bound {row['bound']!s:>7} {self.unit:<3} {verdict}"
         )

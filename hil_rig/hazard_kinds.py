@@ -90,7 +90,7 @@ def _silent(cabinet: Harness, port: int) -> None:
     faults.noise_before = b"\x00\xff\x55" if way == "noise" else b""
 
 
-def _faults(**values: float | bool) -> Callable[[Harness, int], None]:  # noqa: FBT001 - fields of Faults
+def _faults(**values: float | bool) -> Callable[[Harness, int], None]:
     def inject(cabinet: Harness, port: int) -> None:
         for name, value in values.items():
             setattr(cabinet.rig.meters[port].faults, name, value)

@@ -1,4 +1,4 @@
-"""One RS-485 line and one probe bus in simulated time: who is read when, by guard's own decisions and budget's arithmetic.
+"""One RS-485 line and one probe bus in simulated time: guard's own decisions who is read when, budget's arithmetic.
 
 Nothing sleeps and nothing is random but what the generator says. What the real worker threads do stands here in the
 order in which they do it: choose a turn, poll, poll a suspicious port a second time at once.
@@ -70,7 +70,7 @@ def _lateness_s(longest_s: float, size: int, timing: MeterTiming) -> float:
 
 
 class SimLine:
-    """The bus worker of one line. ``sockets`` and ``limits`` by port; readings go to ``board`` when they are complete."""
+    """The bus worker of one line. ``sockets`` and ``limits`` by port; readings reach ``board`` once complete."""
 
     def __init__(
         self, sockets: Mapping[int, Socket], limits: Mapping[int, PortLimits], wire: Wire, board: Board

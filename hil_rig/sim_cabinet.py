@@ -127,7 +127,7 @@ class SimSocket:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a simulated cabinet is built. ``lines``: the ports of each line. ``worst``, ``loss``: see ``sim_bus.Wire``."""
+    """How a simulated cabinet is built. ``lines``: ports of each line. ``worst``, ``loss``: see ``sim_bus.Wire``."""
 
     settings: Settings
     timing: MeterTiming

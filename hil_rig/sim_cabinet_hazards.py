@@ -103,7 +103,7 @@ def _feedback(cabinet: SimCabinet, bounds: Bounds, rng: random.Random) -> Wanted
     if not cabinet.layout.settings.feedback:
         return None
     cabinet.feedback_stuck = False
-    return Wanted(frozenset({"contactor_not_closed"}), bounds.self_test(), _all(cabinet))
+    return Wanted(frozenset({"contactor_not_closed"}), bounds.feedback(), _all(cabinet))
 
 
 def _self_test(cabinet: SimCabinet, bounds: Bounds, rng: random.Random) -> Wanted:

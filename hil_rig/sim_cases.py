@@ -8,14 +8,18 @@ from dataclasses import dataclass, replace
 from hil_rig.bounds import Bounds
 from hil_rig.sim_cabinet import Layout
 from safety import budget
+from safety.catalogue_entry import Effect
 from safety.limits import CabinetLimits, PortLimits
-from safety.state import Contact, Effect, Settings
+from safety.state import Contact, Settings
 
 _BAUDS = (4800, 9600, 19_200, 38_400, 57_600)
 _PORTS = (2, 3, 4, 6, 8, 10, 12, 16, 20)
 #: Data bytes of the fast and the slow blocks: PZEM, DDSU666, SDM in two blocks, IM1281B.
 _BLOCKS = (((20,), ()), ((12,), (4,)), ((60,), (4,)), ((32,), ()))
 _PROMISE_S = 5.0
+#: Shares of the cabinets: meters behind the relays, an auxiliary contact, a line that is always as slow as it may be.
+_BEHIND, _FEEDBACK, _WORST = 0.25, 0.7, 0.3
+_TWO_LINES_FROM = 4
 _SUPPLY_A = 1e4
 
 
@@ -48,7 +52,7 @@ def _draw(rng: random.Random, name: str, kind: str) -> Case | None:
     line = budget.line_timing(rng.choice(_BAUDS), rng.choice("NE"), 1, rng.uniform(0.005, 0.06))
     timing = budget.MeterTiming(line, fast, slow, rng.choice([0.0, 0.2, 0.5, 1.0]))
     limits = _limits(rng, timing.refresh_s)
-    buses = rng.choice([1, 1, 2]) if count > 3 else 1
+    buses = rng.choice([1, 1, 2]) if count >= _TWO_LINES_FROM else 1
     lines = [tuple(range(1 + part, count + 1, buses)) for part in range(buses)]
     dead_meters = rng.choice([0, 1, 2])
     longest = len(max(lines, key=len))
@@ -60,18 +64,18 @@ def _draw(rng: random.Random, name: str, kind: str) -> Case | None:
     if worst_s > _PROMISE_S or budget.oldest_s(timing, others, 2) >= limits.meter_max_age_s:
         return None  # the config check refuses such a cabinet
     dead = frozenset(port for part in lines for port in part[1 : 1 + min(dead_meters, len(part) - 2)])
-    behind = rng.random() < 0.25
+    behind = rng.random() < _BEHIND
     cabinet = _cabinet_limits(rng)
     settings = Settings(
         {port: replace(limits, meter_behind_relay=behind) for port in range(1, count + 1)},
         cabinet,
         contacts=_contacts(rng, count),
         contactor=True,
-        feedback=rng.random() < 0.7,
+        feedback=rng.random() < _FEEDBACK,
     )
     loss = rng.choice([0.0, 0.0, 0.0, 0.004]) if not dead else 0.0
     interval_s = rng.uniform(0.1, 3.0)
-    layout = Layout(settings, timing, lines, interval_s, relay_s, contactor_s, rng.random() < 0.3, loss, behind)
+    layout = Layout(settings, timing, lines, interval_s, relay_s, contactor_s, rng.random() < _WORST, loss, behind)
     probes_s = (count + 1) * budget.CONVERSION_S + interval_s
     bounds = {
         port: Bounds(

@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 _STEADY_SHARE = 0.8
 #: A register that stops just before it would be compared may agree once more: twice the checked energy, and its slack.
 _REGISTER_TIMES = 2.0
+#: Loads below this are no load for the rules of heat, W; below that one a meter's dead band hides a contradiction, W.
+_WARMING_W, _CONTRADICTING_W, _SPARKING_W = 100.0, 150.0, 60.0
+#: Above this no reading holds a voltage, V (safety.reading), noise included.
+_MOST_V = 297.0
+#: Breaks that come more slowly than this are a charger's pulses, seconds (safety.chatter), with a margin.
+_SPARK_PERIOD_S = 8.5
+#: A multiple of a limit as a meter shows it: wandering mains and rounding take up to 1 % of it.
+_SHOWN = 0.99
+_MARGIN = 0.03
+#: Largest part of its limit that a current may take while the power alone is too high.
+_BELOW = 0.98
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +62,23 @@ def _fast(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) 
 
 
 def _slow(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection:
-    multiple = rng.uniform(bounds.limits.over_current_slow_ratio + 0.03, bounds.limits.over_current_fast_ratio - 0.03)
-    # Mains wander and rounding of the meter: the multiple that it shows may be 1 % less.
+    multiple = rng.uniform(
+        bounds.limits.over_current_slow_ratio + _MARGIN, bounds.limits.over_current_fast_ratio - _MARGIN
+    )
     socket.load_w = bounds.limits.current_limit_a * multiple * SUPPLY_V * socket.factor
-    return Injection(frozenset({"over_current", "over_power"}), bounds.inverse_time(multiple * 0.99))
+    return Injection(frozenset({"over_current", "over_power"}), bounds.inverse_time(multiple * _SHOWN))
 
 
 def _power(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection | None:
     limit_w = bounds.limits.power_limit_w
-    multiple = rng.uniform(bounds.limits.over_current_slow_ratio + 0.03, 1.9)
+    multiple = rng.uniform(bounds.limits.over_current_slow_ratio + _MARGIN, 1.9)
     amps = limit_w * multiple / (SUPPLY_V * socket.factor)
-    if amps > 0.98 * bounds.limits.current_limit_a:
+    if amps > _BELOW * bounds.limits.current_limit_a:
         return None
     socket.load_w = limit_w * multiple
-    fast = multiple > bounds.limits.over_current_fast_ratio + 0.02
+    fast = multiple > bounds.limits.over_current_fast_ratio + _MARGIN
     bound_s = (
-        bounds.fast() if fast else bounds.inverse_time(min(multiple * 0.99, bounds.limits.over_current_fast_ratio))
+        bounds.fast() if fast else bounds.inverse_time(min(multiple * _SHOWN, bounds.limits.over_current_fast_ratio))
     )
     return Injection(frozenset({"over_power"}), bound_s)
 
@@ -80,7 +92,7 @@ def _hot(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -
 def _warming(cabinet: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection | None:
     limits = bounds.limits
     rate = limits.temperature_rise_k_per_min * rng.uniform(1.3, 2.5) / 60.0
-    if socket.load_w < 100.0:  # a rise without a load is another matter
+    if socket.load_w < _WARMING_W:  # a rise without a load is another matter
         return None
     socket.warming = (cabinet.now, rate)
     return Injection(frozenset({"temperature_rising", "over_temperature"}), bounds.rise(limits.temperature_rise_s))
@@ -88,7 +100,7 @@ def _warming(cabinet: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random
 
 def _high(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection | None:
     volts = bounds.limits.voltage_high_v + rng.uniform(3.0, 15.0)
-    if volts > 297.0:
+    if volts > _MOST_V:
         return None
     socket.own_v = volts
     return Injection(frozenset({"over_voltage"}), bounds.voltage())
@@ -114,13 +126,16 @@ def _dead(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) 
 
 
 def _implausible(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection | None:
-    if socket.load_w < 150.0:
+    if socket.load_w < _CONTRADICTING_W:
         return None
     socket.power_times = rng.choice([0.0, 0.3, 0.5])
     return Injection(frozenset({"meter_implausible"}), bounds.implausible())
 
 
-def _register_back(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection:
+def _register_back(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection | None:
+    if bounds.own.slow:
+        # A register that needs its own read waits for those of sessions that have just ended, and here they always do.
+        return None
     socket.register_back_wh = rng.uniform(40.0, 400.0)
     return Injection(frozenset({"energy_implausible"}), bounds.register(0.0, socket.load_w))
 
@@ -145,7 +160,7 @@ def _chatter(cabinet: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random
     off_s = bounds.round_s + bounds.own.refresh_s + rng.uniform(0.2, 0.6)
     period_s = 2.0 * off_s
     # Faster than a charger pulses and back in time (safety.chatter): else it is no spark.
-    if period_s > 8.5 or socket.load_w < 60.0 or bounds.lossy:
+    if period_s > _SPARK_PERIOD_S or socket.load_w < _SPARKING_W or bounds.lossy:
         return None
     socket.breaks = (cabinet.now, period_s, off_s)
     return Injection(frozenset({"poor_contact"}), bounds.chatter(period_s))

@@ -200,13 +200,20 @@ class Story:
             while (kind := self._pick(port)) is None:
                 yield from self._pause(0.2)
             self._begun += 1
-            yield from self._pause(kind.settled(self.case.bounds[port]))
+            yield from self._settle(port, kind.settled(self.case.bounds[port]))
             self._hurt.add(port)
             yield from self._lease(port) if kind is _SILENT else self._hazard(port, kind)
             socket.sound()
             yield from self._reset(port)
             yield from self._until(lambda: not socket.powered, 5.0, f"port {port} is dead")
             self._hurt.discard(port)
+
+    def _settle(self, port: int, seconds: float) -> Iterator[tuple[Request, ...]]:
+        """Let a session run for a while."""
+        end_s = self.cabinet.now + seconds
+        while self.cabinet.now < end_s:
+            yield from self._pause(min(_RENEW_S, end_s - self.cabinet.now))
+            yield (Renew(self._number(), port, self._granted.get(port, ""), _LEASE_S),)
 
     def _pick(self, port: int) -> PortKind | None:
         """Draw a kind for ``port``; None when that one must wait for its turn."""

@@ -168,6 +168,15 @@ CABINET_FAULTS = (
         "Repair heartbeat circuit and contactor, then run pilenode reset --cabinet --repair.",
     ),
     fault(
+        "loop_stalled",
+        Latch.SELF_CLEARING,
+        Effect.CUT,
+        "保护循环停顿过久，所有端口已断电。",
+        "The cutoff loop paused for too long; every port was opened.",
+        "检查控制器负载和存储卡；可重新启动充电。",
+        "Check the load and the storage of the controller; sessions may be started again.",
+    ),
+    fault(
         "clock_fault",
         Latch.LOCAL_RESET,
         Effect.CUT,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pilenode.ipc.messages import Events
 
 #: Newest events that go into a box.
-_EVENTS = 100
+EVENTS = 100
 
 
 def write(directory: Path, error: BaseException | str, events: Events) -> Path | None:
@@ -24,4 +24,4 @@ def write(directory: Path, error: BaseException | str, events: Events) -> Path |
     ``error`` is a bug, or one sentence about a tick that was not sound. The disk may stall: never call it in the tick.
     """
     what = error if isinstance(error, str) else "".join(traceback.format_exception(error))
-    return boxes.keep(directory, {"error": what, "events": msgspec.to_builtins(events.events[-_EVENTS:])})
+    return boxes.keep(directory, {"error": what, "events": msgspec.to_builtins(events.events[-EVENTS:])})

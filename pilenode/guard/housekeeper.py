@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from pilenode import clock
-from pilenode.guard import counters
+from pilenode.guard import blackbox, counters
 from pilenode.guard.latches import Latches, save
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pilenode.guard.counters import Tally
+    from pilenode.ipc.messages import Events
 
 #: Longest pause between two looks at the counters, seconds.
 _IDLE_S = 20.0
@@ -41,6 +42,7 @@ class Housekeeper:
         self._thread = threading.Thread(target=self._run, name="housekeeper", daemon=True)
         self._closing = False
         self._complained = False
+        self._box: tuple[str, Events] | None = None
         self.dropped = 0
 
     @property
@@ -67,6 +69,16 @@ class Housekeeper:
         """Write one log line soon."""
         self._put((event, fields))
 
+    def box(self, reason: str, events: Events) -> None:
+        """Say ``reason`` and keep a black box of it soon."""
+        self._box = (reason, events)
+        self._put((reason, {}))
+
+    def _keep_box(self) -> None:
+        box, self._box = self._box, None
+        if box is not None:
+            blackbox.write(self._directory, *box)
+
     def _put(self, item: tuple[str, dict[str, object]] | None) -> None:
         try:
             self._queue.put_nowait(item)
@@ -82,6 +94,7 @@ class Housekeeper:
             self._save()
             if item is not None:
                 self._log(item[0], **item[1])
+            self._keep_box()
             self._count()
 
     def _count(self) -> None:

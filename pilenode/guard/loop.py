@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import safety
 from pilenode import __version__, clock
-from pilenode.guard import view
+from pilenode.guard import blackbox, view
 from pilenode.guard.assemble import FEEDBACK
 from pilenode.guard.counters import loaded
 from pilenode.guard.latches import Latches
@@ -39,8 +39,11 @@ if TYPE_CHECKING:
 TICK_S: Final = 0.05
 #: What every tick goes through, in this order; a tick that did not gives no sign of life.
 _STAGES: Final = Sequence(("threads", "limits", "inputs", "judge", "open", "contactor", "close"))
-#: Lateness after which missed ticks are skipped instead of being caught up, seconds.
-_SKIP_S: Final = 0.5
+#: Lateness after which missed ticks are skipped: a burst that catches up would look like a clock that runs away.
+_SKIP_S: Final = TICK_S
+#: A pause between two ticks that the dead-man may not have survived, seconds: the shortest hold of a charge pump. Its
+#: contactor closes again with the next heartbeat, so every relay must be open by then.
+STALL_S: Final = 0.3
 
 
 class Loop:
@@ -71,6 +74,7 @@ class Loop:
         self._reference = reference
         self._rate = Rate(TICK_S)
         self._unsound = 0
+        self._ticked_s: float | None = None
         self._board = board
         self._relays = relays
         self._contacts = contacts
@@ -111,7 +115,7 @@ class Loop:
         """Judge and act once."""
         passed = _STAGES.passed(_STAGES.begin(), "threads")
         self._board.check()
-        faults = self._self_test()
+        faults = self._self_test(now)
         passed = _STAGES.passed(passed, "limits")
         self._inputs = self._gather(faults)
         passed = _STAGES.passed(passed, "inputs")
@@ -122,11 +126,18 @@ class Loop:
         self._ticks += 1
         self._tell(orders, events)
 
-    def _self_test(self) -> tuple[str, ...]:
+    def _self_test(self, now: float) -> tuple[str, ...]:
         """Return the codes of what guard finds wrong with itself."""
-        self._rate = ticked(self._rate, self._reference())
-        damaged = () if intact(self._limits, self._state.settings) else ("limits_damaged",)
-        return (*damaged, "clock_fault") if self._clock_fault() else damaged
+        stalled = self._ticked_s is not None and now - self._ticked_s > STALL_S
+        self._ticked_s = now
+        # A stall is answered by opening everything; the rate is counted anew after it.
+        self._rate = ticked(Rate(TICK_S) if stalled else self._rate, self._reference())
+        found = {
+            "loop_stalled": stalled,
+            "limits_damaged": not intact(self._limits, self._state.settings),
+            "clock_fault": self._clock_fault(),
+        }
+        return tuple(code for code, stands in found.items() if stands)
 
     def _gather(self, faults: tuple[str, ...]) -> Inputs:
         alarms = dict(self._contacts.alarms())
@@ -162,7 +173,8 @@ class Loop:
         if not (_STAGES.sound(passed) and self._rate.sound):
             self._unsound += 1
             if self._unsound == 1:
-                self._housekeeper.note("tick not sound, no sign of life", ticks=self._ticks, rate_ok=self._rate.sound)
+                why = "stages" if self._rate.sound else "rate"
+                self._housekeeper.box(f"tick {self._ticks} not sound ({why}), no sign of life", self._newest())
             return
         if orders.heartbeat:
             self._relays.heartbeat()
@@ -200,6 +212,12 @@ class Loop:
         if isinstance(request, messages.GetEvents):
             return self._log.since(self._guard_boot, request.since, request.limit, now)
         return self._snapshot(now)
+
+    def _newest(self) -> messages.Events:
+        """Return what happened last, for the black box."""
+        return self._log.since(
+            self._guard_boot, max(0, self._log.last - blackbox.EVENTS), blackbox.EVENTS, clock.monotonic_s()
+        )
 
     def _snapshot(self, now: float) -> messages.Snapshot:
         cabinet, inlet, probe = self._state.cabinet, self._inputs.inlet, self._inputs.cabinet_probe

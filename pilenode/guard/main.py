@@ -77,13 +77,16 @@ def _write_off_plan(config: Config, directory: Path) -> None:
 def _initial(settings: Settings, directory: Path) -> tuple[State, latches.Latches, str]:
     """Return the first state, what the disk holds, and a complaint about it ("" = none)."""
     try:
-        held = latches.load(directory)
+        kept = latches.load(directory)
     except latches.LatchesDamagedError as error:
         # No fault may get lost in a damaged file: everything starts latched and a technician looks at it.
         every = dict.fromkeys(settings.ports, "latch_store_damaged")
         return safety.initial(settings, every), latches.Latches(), str(error)
+    held, strange = latches.understood(kept)
+    if strange:
+        structlog.get_logger().warning("latched codes of another version, taken as damage", codes=strange)
     known = {port: code for port, code in held.ports.items() if port in settings.ports}
-    return safety.initial(settings, known, tuple(held.cabinet)), held, ""
+    return safety.initial(settings, known, tuple(held.cabinet)), kept, ""
 
 
 def _guard(config: Config, directory: Path, allowed: rights.Rights, relays: GpioRelays, contacts: GpioContacts) -> int:

@@ -7,12 +7,14 @@ The figures behind each measure are in docs/measurements.md; ``hil_rig.bench_tic
   lock must not be preempted by some ordinary program while the tick waits for that lock, so a bus thread of lower
   priority would lower the tick's own.
 - *Switch interval*: a thread that wants the interpreter lock waits this long before it makes the holder let go. Five
-  milliseconds is the default and, alone, the whole of what is promised for a tick.
+  milliseconds is the default and, alone, the whole of what is promised for a tick. (Ten ports on a PC do not show it.)
 - *Memory is locked*, because a page that must be fetched back from a card under load takes tens of milliseconds, and
   the pages least used are those of the code that handles faults. What is mapped now is fetched now and stays; what is
-  mapped later stays from its first use, so that the stacks of threads to come do not fill memory with nothing.
+  mapped later stays from its first use, so that the stacks of threads to come do not fill memory with nothing. It
+  costs 14 MB; a machine that is not short of memory does not show the gain.
 - *Garbage collector*: what start-up made (modules, classes, configuration) is frozen, so that no collection walks it.
-  The collector itself stays on: a tick makes no cycles, but an exception may, and guard runs for years.
+  A full collection took 9 to 15 ms before and 0.2 ms after it. The collector itself stays on: ticks were seen to make
+  no cycles (0 objects in 25 s), but an exception may, and guard runs for years.
 """
 
 from __future__ import annotations

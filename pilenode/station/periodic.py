@@ -46,9 +46,10 @@ class Kind(StrEnum):
 GUARDS: Final = frozenset({Kind.DEAD_MAN, Kind.RELAYS})
 #: Such a test waits until nothing has run and nobody has asked for a start for this long, seconds.
 IDLE_S: Final = 60.0
-#: Pause after a refusal, or after a failure of a test that latches: it is refused until somebody was there, seconds.
+#: Pause after a refusal, seconds; and after a failed dead-man proof, which latches: guard refuses until a repair.
 PAUSE_S: Final = 600.0
-#: Pause after probes or meters have disagreed: they do not heal by themselves, and every result is a fact, seconds.
+#: Pause after any other failure, seconds. A dead meter or a loose probe does not heal by itself, every result is a
+#: fact, and a relay proof that waits for a dead meter keeps starts away for 20 s.
 FAILED_PAUSE_S: Final = 6 * 3600.0
 _DAY_S: Final = 86_400.0
 #: What ``pilenode.clock.boot_id`` says where the kernel tells none: then no two moments are known to share a boot.
@@ -149,7 +150,7 @@ def rests(kind: Kind, last: Last | None, now: Stamp, tried_for_s: float | None) 
     """
     if tried_for_s is not None and tried_for_s < PAUSE_S:
         return True
-    if last is None or last.ok or kind in GUARDS:
+    if last is None or last.ok or kind is Kind.DEAD_MAN:
         return False
     failed_for_s = elapsed_s(last, now)
     return failed_for_s is not None and failed_for_s < FAILED_PAUSE_S

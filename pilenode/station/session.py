@@ -18,17 +18,16 @@ import msgspec
 from pilenode.ipc.messages import Refused
 from pilenode.station.tariff import price
 from pilenode.upstream.facts import MAX_CODE, MAX_WORDS, Checkpoint, EnergyFlag, SessionEnded, SessionStarted
+from safety.catalogue import CATALOGUE, Effect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from pilenode.ipc.messages import GuardEvent, PortSnapshot, Snapshot
     from pilenode.station.entries import SessionFacts
 
 #: Guard's words for a port that holds a live session (``safety.port.PortStatus``).
 LIVE: Final = frozenset({"armed", "on"})
-#: Findings that stand in nobody's way.
-_HARMLESS: Final = frozenset({"temperature_warning"})
 #: Guard tells the end only after the register was read with the relay open, at most its meter age limit (10 s) plus
 #: 2 s later. An end that is overdue by more has lost its event.
 END_GRACE_S: Final = 15.0
@@ -152,14 +151,20 @@ def why_not(port: int, snapshot: Snapshot, *, taken: bool) -> Refused | None:
         return Refused(code="unknown_port")
     if taken or shown.state in LIVE:
         return Refused(code="port_busy", detail=shown.session or "")
-    if snapshot.cabinet_faults:
-        return Refused(code="cabinet_faulty", detail=", ".join(snapshot.cabinet_faults)[:MAX_WORDS])
+    whole = _in_the_way(snapshot.cabinet_faults)
+    if whole:
+        return Refused(code="cabinet_faulty", detail=", ".join(whole)[:MAX_WORDS])
     if snapshot.test_running is not None:
         return Refused(code="test_running", detail=snapshot.test_running[:MAX_WORDS])
     if shown.state == "tripped":
         return Refused(code="port_faulty", detail=(shown.reason or "")[:MAX_WORDS])
-    standing = [code for code in shown.findings if code not in _HARMLESS]
+    standing = _in_the_way(shown.findings)
     return Refused(code="port_faulty", detail=", ".join(standing)[:MAX_WORDS]) if standing else None
+
+
+def _in_the_way(codes: Iterable[str]) -> list[str]:
+    """Return the codes that keep a session from starting; one that is not known does. Guard has the last word."""
+    return [code for code in codes if code not in CATALOGUE or CATALOGUE[code].effect is not Effect.TELL]
 
 
 def _look(

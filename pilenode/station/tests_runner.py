@@ -211,9 +211,8 @@ class Prover:
         if isinstance(reply, Refused):
             ordered[kind] = before  # the one that runs was ordered by somebody else
             return reply
-        self._busy_s = (
-            self._monotonic_s()
-        )  # the next one is a minute away: who comes meanwhile finds nothing in the way
+        # The next one is a minute away: who comes in between finds nothing in the way.
+        self._busy_s = self._monotonic_s()
         log.info("periodic test begins", test=kind.value, by=by)
         return Done()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,7 @@ from pilenode.guard.board import Board
 from pilenode.guard.counters import Counts, Tally
 from pilenode.guard.housekeeper import Housekeeper
 from pilenode.guard.latches import Latches
-from pilenode.guard.loop import Loop
+from pilenode.guard.loop import STALL_S, Loop
 from pilenode.guard.rights import Rights
 from pilenode.guard.server import Server
 from pilenode.ipc import messages
@@ -89,13 +90,13 @@ class Requests:
 class Bench:
     """A loop with recorded edges and a clock of its own."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, settings: Settings = SETTINGS) -> None:
         self.now = time.monotonic()
         self.board = Board(SETTINGS.ports, [2], self.now)
         self.relays, self.contacts, self.requests = Recorder(), Contacts(), Requests()
         self.keeper = Housekeeper(directory, lambda *_, **__: None, Latches())
         self.loop = Loop(
-            state=safety.initial(SETTINGS),
+            state=safety.initial(settings),
             board=self.board,
             relays=self.relays,
             contacts=self.contacts,
@@ -246,6 +247,70 @@ def test_events_are_numbered_without_gaps_and_told_since(bench: Bench) -> None:
     later = bench.loop.read(messages.GetEvents(since=2))
     assert isinstance(later, messages.Events)
     assert [event.kind for event in later.events] == ["ended"]
+
+
+def on(bench: Bench) -> None:
+    """Charge on the first port."""
+    bench.tick(Grant(90, 1, "s", 60.0))
+    for _ in range(4):
+        bench.tick()
+    assert bench.closed(1)
+
+
+@pytest.mark.parametrize(("pause_s", "opened"), [(STALL_S - 0.001, False), (STALL_S + 0.001, True)])
+def test_a_pause_that_the_dead_man_may_not_have_survived_opens_everything(
+    bench: Bench, pause_s: float, *, opened: bool
+) -> None:
+    """Its contactor comes back with the next heartbeat: no relay may still be closed then."""
+    on(bench)
+    bench.now += pause_s - 0.05
+    calls = bench.tick()
+    assert (("open", 1) in calls) is opened
+    assert (("contactor", False) in calls) is opened
+    assert ("heartbeat", None) in calls
+    assert ("close", 1) not in bench.tick()
+
+
+def test_a_tick_that_skips_a_stage_gives_no_sign_of_life(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The heartbeat says that every stage was gone through, in order; the first such tick leaves a black box."""
+    bench.tick()
+    boxes: list[str] = []
+    monkeypatch.setattr(bench.keeper, "box", lambda reason, _: boxes.append(reason))
+    monkeypatch.setattr(bench.loop, "_act", lambda _, passed: passed)
+    assert ("heartbeat", None) not in bench.tick() + bench.tick()
+    assert boxes == ["tick 1 not sound (stages), no sign of life"]
+    reply = bench.loop.read(messages.GetSnapshot())
+    assert isinstance(reply, messages.Snapshot)
+    assert reply.ticks_unsound == 2
+
+
+@pytest.mark.parametrize("pace", [0.7, 1.4])
+def test_ticks_at_the_wrong_rate_give_no_sign_of_life(bench: Bench, pace: float) -> None:
+    """Too slow and cuts come late; too fast and the loop no longer waits for its clock. A second clock says which."""
+    start_s = bench.now
+    bench.loop._reference = lambda: (bench.now - start_s) * pace
+    calls = [bench.tick() for _ in range(60)]
+    assert ("heartbeat", None) in calls[0]
+    assert ("heartbeat", None) not in calls[-1]
+
+
+def test_limits_that_changed_in_memory_cut_and_latch(tmp_path: Path) -> None:
+    """A flipped bit in a limit is found in the next tick."""
+    settings = replace(SETTINGS, ports={1: PortLimits(), 2: PortLimits()})
+    bench = Bench(tmp_path, settings)
+    on(bench)
+    object.__setattr__(settings.ports[2], "current_limit_a", 60.0)
+    calls = bench.tick()
+    assert ("open", 1) in calls
+    assert bench.loop._state.cabinet.latched == ("limits_damaged",)
+
+
+def test_a_clock_at_fault_cuts_and_latches(bench: Bench) -> None:
+    """Every rule lives by that clock."""
+    on(bench)
+    bench.loop._clock_fault = lambda: True
+    assert ("open", 1) in bench.tick()
+    assert bench.loop._state.cabinet.latched == ("clock_fault",)
 
 
 @pytest.mark.parametrize(("protocol", "kind"), [(1, messages.Welcome), (2, messages.Refused)])

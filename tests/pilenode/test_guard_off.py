@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 from gpiozero import OutputDevice
 
+from hil_rig.harness import CONTACTOR_PIN, HEARTBEAT_PIN, Harness, Setup, wait
+from hil_rig.loads import constant
 from hil_rig.pins import RigFactory
 from pilenode.guard import off
 from pilenode.guard.off import OffLine, PlanError
+from pilenode.ipc import messages
 
 RIG = "hil_rig.pins:RigFactory"
 LINES = off.ordered((17, True), [(1, 5, True), (2, 6, False)], 27)
@@ -436,3 +439,28 @@ def test_a_disk_that_refuses_the_black_box_changes_nothing(tmp_path: Path, pins:
         (tmp_path / f"blackbox-{number}-00.json").mkdir()
     assert run(tmp_path, SERVICE_RESULT="watchdog").returncode == 0
     assert levels(pins) == {17: 0, 5: 0, 6: 1, 27: 0}
+
+
+# -- the whole of it ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.bench
+def test_after_the_death_of_a_real_guard_everything_is_off(tmp_path: Path) -> None:
+    """SIGKILL under load leaves relay and contactor on, as the kernel does; the plan that guard left turns them off."""
+    with Harness(tmp_path / "cabinet", Setup(profile="default")) as cabinet:
+        cabinet.rig.plug(1, constant(500.0))
+        cabinet.start("guard")
+        client = cabinet.guard()
+        grant = messages.Grant(port=1, session="off", ttl_s=60.0)
+        wait("port 1 granted", lambda: client.ask(grant) == messages.Done())
+        wait("current flows", lambda: cabinet.rig.world.meter(1).current_a > 0)
+        cabinet.kill("guard")
+        before = {pin: level for _, pin, level in cabinet.pins()}
+        relay = next(pin for pin, level in before.items() if level and pin not in (CONTACTOR_PIN, HEARTBEAT_PIN))
+        assert before[CONTACTOR_PIN]
+        result = run(cabinet.storage / "guard", SERVICE_RESULT="signal", HIL_RIG_PINS=str(cabinet.rig.pins_file))
+        assert (result.returncode, result.stderr) == (0, "")
+        after = {pin: level for _, pin, level in cabinet.pins()}
+        assert (after.keys(), set(after.values())) == (before.keys(), {False})
+        assert not after[relay]
+        assert len(list((cabinet.storage / "guard").glob("blackbox-*.json"))) == 1

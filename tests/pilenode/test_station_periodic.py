@@ -112,11 +112,12 @@ def test_a_test_pauses_after_a_try(kind: Kind, tried_for_s: float | None, pauses
         (Kind.PROBES, FAILED_PAUSE_S, False),
         (Kind.METERS, FAILED_PAUSE_S - 1, True),
         (Kind.DEAD_MAN, 1, False),
-        (Kind.RELAYS, 1, False),
+        (Kind.RELAYS, FAILED_PAUSE_S - 1, True),
+        (Kind.RELAYS, FAILED_PAUSE_S, False),
     ],
 )
 def test_instruments_that_disagree_are_not_asked_every_minute(kind: Kind, ago_s: float, pauses: bool) -> None:  # noqa: FBT001 - a table
-    """Every result is a fact; guard's own tests latch or are refused until somebody was there."""
+    """Every result is a fact, and a relay proof takes time; a failed dead man is refused until somebody was there."""
     assert rests(kind, replace(LAST, ok=False), at(ago_s), None) is pauses
     assert not rests(kind, replace(LAST, ok=False), at(ago_s, boot="b2", clock=ClockQuality.NONE), None)
 

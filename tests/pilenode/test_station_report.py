@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from pilenode.ipc.messages import PortSnapshot, Snapshot
+from pilenode.ipc.messages import PeriodicTest, PortSnapshot, Snapshot
 from pilenode.station.report import differs, report
 from pilenode.station.wallclock import ClockQuality, Stamp
 from pilenode.upstream.contract import StateReport
@@ -78,3 +78,18 @@ def test_time_alone_is_no_news_and_the_first_report_is() -> None:
     assert not differs(TOLD, report(SNAPSHOT, Stamp("b", 9, 9, ClockQuality.NONE), journal_ok=True))
     assert differs(None, TOLD)
     assert differs(TOLD, report(SNAPSHOT, AT, journal_ok=False))
+
+
+def test_periodic_tests_that_are_due_or_have_failed_are_news() -> None:
+    """The backend sees them by name; one that is good and not due is not told."""
+    tests = [
+        PeriodicTest(kind="dead_man", fitted=True, due=False, last_ok=True),
+        PeriodicTest(kind="probes", fitted=True, due=True, last_ok=False),
+        PeriodicTest(kind="rcd", fitted=True, due=True),
+    ]
+    told = report(SNAPSHOT, AT, journal_ok=True, tests=tests)
+    assert (told.tests_due, told.tests_failed) == (["probes", "rcd"], ["probes"])
+    assert msgspec.json.decode(msgspec.json.encode(told), type=StateReport) == told
+    assert differs(TOLD, told)
+    assert differs(told, report(SNAPSHOT, AT, journal_ok=True, tests=tests[1:2]))
+    assert not differs(TOLD, report(SNAPSHOT, AT, journal_ok=True, tests=tests[:1]))

@@ -326,6 +326,9 @@ def test_open_session_is_restored_from_its_facts(reading: Checkpoint | None) -> 
         pytest.param(ON, [], False, "port_busy", id="runs"),
         pytest.param(msgspec.structs.replace(ON, state="armed"), [], False, "port_busy", id="about to run"),
         pytest.param(IDLE, ["smoke"], False, "cabinet_faulty", id="cabinet"),
+        pytest.param(IDLE, ["cabinet_temperature_warning", "door_open"], False, None, id="only told"),
+        pytest.param(IDLE, ["door_open", "cabinet_temperature_high"], False, "cabinet_faulty", id="inhibits"),
+        pytest.param(IDLE, ["of_a_newer_guard"], False, "cabinet_faulty", id="not known"),
         pytest.param(
             msgspec.structs.replace(IDLE, state="tripped", reason="over_current"),
             [],

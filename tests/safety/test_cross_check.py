@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safety.cross_check import CrossLimits, Registers, comparable, judge_meters, judge_probes, ports_wh
+from safety.cross_check import CrossLimits, Registers, comparable, judge_meters, judge_probes, ports_wh, window
 
 LIMITS = CrossLimits()
 HOUR_S = 3600.0
@@ -131,3 +131,29 @@ def test_meters_of_class_one_never_fail(counted: list[float], hours: float, erro
     assert ports_wh(before, after) == pytest.approx(sum(ports))
     verdict = judge_meters(before, after, LIMITS)
     assert verdict is None or verdict.ok
+
+
+@pytest.mark.parametrize(
+    ("hours", "inlet_wh", "counted_wh", "busy", "begins_anew"),
+    [
+        (1, 20.0, 0.0, False, True),
+        (1, 40.0, 0.0, False, True),  # 30 Wh of its own and a register step
+        (1, 41.0, 0.0, False, False),
+        (1, 20.0, 0.0, True, False),
+        (1, 20.0, 1.0, False, False),
+        (1, -1.0, 0.0, True, True),
+        (100, 3010.0, 0.0, False, True),
+        (100, 3011.0, 0.0, False, False),
+    ],
+)
+def test_a_comparison_begins_with_the_first_charge(
+    hours: float,
+    inlet_wh: float,
+    counted_wh: float,
+    busy: bool,  # noqa: FBT001 - a table
+    begins_anew: bool,  # noqa: FBT001 - a table
+) -> None:
+    """Rest is left out, unless the inlet has counted what the cabinet alone cannot have used."""
+    now = registers(hours, inlet_wh, counted_wh, 0, 0)
+    assert window(START, now, busy=busy, limits=LIMITS) is (now if begins_anew else START)
+    assert window(None, now, busy=busy, limits=LIMITS) is now

@@ -52,6 +52,11 @@ def moved(proof: Proof, now: float, *, feedback: bool | None) -> Proof:
     return after
 
 
+def test_times_are_those_of_the_manual() -> None:
+    """What the manual promises is what the tests use."""
+    assert (DROP_S, DROPPED_S, READ_S) == (1.0, 0.1, 20.0)
+
+
 # -- closing -------------------------------------------------------------------------------------------------
 
 

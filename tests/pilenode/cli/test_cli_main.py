@@ -124,6 +124,7 @@ def test_statuses_are_the_documented_numbers() -> None:
         "NO_ANSWER": 4,
         "NO_RIGHTS": 5,
         "HARDWARE": 6,
+        "FAILED": 7,
         "INTERRUPTED": 130,
     }
     assert MEANINGS.keys() == set(Exit)
