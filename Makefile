@@ -19,10 +19,10 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help venv lint types walls test demo bench score lock clean
+.PHONY: help venv lint types walls test demo bench score mutation lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
 
 venv: $(WHEEL) ## .venv with the locked dependencies and the built wheel
 
@@ -62,6 +62,9 @@ bench: $(WHEEL) ## the figures of docs/measurements.md
 
 score: $(WHEEL) ## early, late and false cuts of the full-charge detector on the charge curves
 	$(RUN) -m hil_rig.score
+
+mutation: $(WHEEL) ## every small change of safety/ must fail a test: long, report in build/mutation.md
+	nice -n 15 $(RUN) -m hil_rig.mutation --report build/mutation.md
 
 # UPGRADE=--upgrade takes the newest versions; without it a pin changes only where the .in file demands it.
 lock: ## renew requirements/*.txt from requirements/*.in

@@ -166,7 +166,8 @@ class Bounds:
 
     def chatter(self, period_s: float) -> float:
         """Return the bound of a current that breaks off every ``period_s``, from the first break."""
-        return self.after((self.limits.chatter_breaks + 1) * period_s)
+        # The first break may come before the load has been read, and the last one ends with its return.
+        return self.after((self.limits.chatter_breaks + 2) * period_s)
 
 
 def meter_timing(bus: Bus, profile: MeterProfile) -> MeterTiming:

@@ -122,6 +122,8 @@ class Site:
         grant = messages.Grant(port=port, session=session, ttl_s=ttl_s)
         end_s = time.monotonic() + RECOVERY_S
         while not (self.port(port).closed and self.port(port).session == session):
+            if self.port(port).state == "tripped":
+                yield from self.reset(port)
             if self.port(port).session != session or self.port(port).state not in ("armed", "on"):
                 yield from self.ask(grant, f"port {port}")
             if time.monotonic() > end_s:

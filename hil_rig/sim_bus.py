@@ -82,6 +82,7 @@ class SimLine:
         self._turns = {port: Turn(port) for port in sockets}
         self._free_s = 0.0
         self._suspect: set[int] = set()
+        self._asked_twice: Turn | None = None
         self._energy: dict[int, tuple[float, float]] = {}
         self._missing_since_s: dict[int, float] = {}
         self._coming: list[tuple[float, int, MeterReading | Missing]] = []
@@ -103,10 +104,14 @@ class SimLine:
 
     def _work(self) -> None:
         start_s = self._free_s
-        turn = choose(self._turns.values(), start_s)
+        turn = self._asked_twice or choose(self._turns.values(), start_s)
         if turn is None:
             self._free_s += _ALL_DEAD_S
             return
+        if self._discards(turn.port):
+            self._asked_twice = turn
+            return
+        self._asked_twice = None
         live, wanted = self._board.wishes()
         slow = energy_due(turn, self._turns.values(), start_s, live=live, wanted=wanted)
         outcome = self._poll(turn.port, slow=slow)
@@ -120,6 +125,14 @@ class SimLine:
             energy_s=start_s if good and slow else turn.energy_s,
         )
 
+    def _discards(self, port: int) -> bool:
+        """Throw away the first reply after a failed read, if there is one; the question is repeated at once."""
+        if port not in self._suspect or self._sockets[port].dead:
+            return False
+        self._suspect.discard(port)
+        self._free_s += self._wire.timing.line.dead_s(self._wire.timing.fast[0])
+        return True
+
     def _poll(self, port: int, *, slow: bool) -> MeterReading | Missing:
         socket, timing, wire = self._sockets[port], self._wire.timing, self._wire
         size = timing.fast[0]
@@ -128,9 +141,6 @@ class SimLine:
             self._free_s += timing.line.dead_s(size)
             since_s = self._missing_since_s.setdefault(port, self._free_s)
             return self._post(port, Missing(MissingReason.TIMEOUT, since_s))
-        if port in self._suspect:
-            self._suspect.discard(port)
-            self._free_s += timing.line.dead_s(size)
         sampled_s = self._free_s
         self._free_s += wire.good_s(size)
         taken_s = self._free_s

@@ -172,6 +172,10 @@ class Story:
             if self.cabinet.now > end_s:
                 self.fail(f"{what}: still refused after {_RECOVERY_S:g} s: {code}")
                 return
+            port = make(0).port
+            if code == "port_faulty" and port is not None and self.cabinet.state.ports[port].latched is not None:
+                # Tripped after the session had ended: what the last readings of a hazard do.
+                yield (Reset(self._number(), port, "bench"),)
             yield from self._pause(0.25)
 
     def _start(self, port: int) -> Iterator[tuple[Request, ...]]:
@@ -194,9 +198,10 @@ class Story:
     def _port(self, port: int) -> Iterator[tuple[Request, ...]]:
         socket = self.cabinet.sockets[port]
         while self._begun < self.wanted:
-            yield from self._pause(self._rng.uniform(0.0, 1.0))
+            yield from self._pause(self._rng.uniform(0.0, 0.5))
             yield from self._start(port)
-            yield from self._pause(self._rng.uniform(1.0, 3.0))
+            blind_s = self.case.layout.settings.ports[port].close_settle_s if self.case.layout.behind else 0.0
+            yield from self._pause(self._rng.uniform(0.3, 1.8) + blind_s)
             while (kind := self._pick(port)) is None:
                 yield from self._pause(0.2)
             self._begun += 1
@@ -204,6 +209,7 @@ class Story:
             self._hurt.add(port)
             yield from self._lease(port) if kind is _SILENT else self._hazard(port, kind)
             socket.sound()
+            yield from self._pause(socket.refresh_s + 0.2)
             yield from self._reset(port)
             yield from self._until(lambda: not socket.powered, 5.0, f"port {port} is dead")
             self._hurt.discard(port)
@@ -269,7 +275,7 @@ class Story:
             kind = self._rng.choices(CABINET_KINDS, weights)[0]
             if kind.fresh:
                 self.cabinet.restart()
-                yield from self._pause(self._rng.uniform(3.0, 4.0))
+                yield from self._pause(self._slowest().probes_s + self._rng.uniform(1.0, 2.0))
             else:
                 for port in ports:
                     yield from self._start(port)
@@ -295,8 +301,13 @@ class Story:
         if kind.fresh:
             yield from self._until(lambda: self.cabinet.contactor.closed, 5.0, "contactor closes")
             at_s = self.cabinet.contactor.changed_s
+        renewed_s = at_s
         while not self._seen(wanted) and self.cabinet.now - at_s < wanted.bound_s + _BEYOND_S:
-            yield ()
+            if self.cabinet.now - renewed_s > _RENEW_S:
+                renewed_s = self.cabinet.now
+                yield tuple(Renew(self._number(), port, session, _LEASE_S) for port, session in self._granted.items())
+            else:
+                yield ()
         codes = self._codes()
         if not wanted.codes & codes:
             self.fail(f"{kind.name} was called {sorted(codes)}")
