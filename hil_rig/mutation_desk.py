@@ -66,8 +66,9 @@ class Baseline:
 
 
 def about(mutant: Mutant, test: str) -> bool:
-    """Return whether the test is in a file of the modules that the mutant changes."""
-    return Path(test.partition("::")[0]).stem.startswith(tuple(f"test_{edit.module}" for edit in mutant.edits))
+    """Return whether the test is in a file of a module that the mutant changes, or of its family (``catalogue``)."""
+    subject = Path(test.partition("::")[0]).stem.removeprefix("test_")
+    return any(subject.startswith(edit.module) or edit.module.startswith(f"{subject}_") for edit in mutant.edits)
 
 
 def swap(mutant: Mutant, text: bytes, path: Path) -> None:

@@ -38,7 +38,8 @@ _HOUR_S = 3600.0
 _LOST = 0.002
 _NOISE = 0.003
 _AMBIENT_C = 25.0
-_COOLING_S = 240.0
+#: A curve may begin with a socket that was warm already; here it was cold, and metal follows slowly.
+_SETTLING_S = 240.0
 _RENEW_S = 30.0
 _SUPPLY_V = 221.0
 #: A recorded power cut explains a cut by these rules for so long after it.
@@ -86,7 +87,7 @@ class Charger:
             target_c = self._play(self.curve, now - self.began_s)
         elif not on and self.began_s is not None:
             self.began_s = None
-        self.celsius += (target_c - self.celsius) * _STEP_S / (_COOLING_S if target_c < self.celsius else 10.0)
+        self.celsius += (target_c - self.celsius) * _STEP_S / _SETTLING_S
 
     def _play(self, curve: Curve, t_s: float) -> float:
         after = bisect_right(curve.t_s, t_s)

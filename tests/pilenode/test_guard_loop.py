@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import safety
+from drivers.gpio import GpioError
 from pilenode.guard.board import Board
 from pilenode.guard.counters import Counts, Tally
 from pilenode.guard.housekeeper import Housekeeper
@@ -282,6 +283,22 @@ def test_a_tick_that_skips_a_stage_gives_no_sign_of_life(bench: Bench, monkeypat
     reply = bench.loop.read(messages.GetSnapshot())
     assert isinstance(reply, messages.Snapshot)
     assert reply.ticks_unsound == 2
+
+
+def test_a_line_that_cannot_be_driven_ends_the_loop_without_a_sign_of_life(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever no longer knows what its relays do must not say that all is well."""
+    on(bench)
+
+    def refuse(_: int, **__: bool) -> None:
+        raise GpioError("EIO")
+
+    monkeypatch.setattr(bench.relays, "switch", refuse)
+    before = len(bench.relays.calls)
+    with pytest.raises(GpioError):
+        bench.tick(Release(91, 1, "s", "user"))
+    assert bench.relays.calls[before:] == []
 
 
 @pytest.mark.parametrize("pace", [0.7, 1.4])
