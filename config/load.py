@@ -207,6 +207,7 @@ def port_limits(config: Config, port: Port) -> PortLimits:
         power_limit_w=limits.power_limit_w if port.power_limit_w is None else port.power_limit_w,
         time_scale=config.completion.time_scale,
         meter_behind_relay=port.meter.position == "behind_relay",
+        meter_refresh_s=load_meter(port.meter.model).refresh_ms / 1000,
     )
 
 

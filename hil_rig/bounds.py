@@ -133,7 +133,7 @@ class Bounds:
 
     def weld(self) -> float:
         """Return the bound from the order to open a welded relay until the contactor has dropped."""
-        settle_s = self.limits.weld_settle_s
+        settle_s = self.limits.opened_after_s
         return settle_s + self.after(0.0, self.limits.weld_samples, contactor=True)
 
     def live_before_closing(self) -> float:
@@ -142,7 +142,7 @@ class Bounds:
 
     def not_closed(self) -> float:
         """Return the bound from the order to close until the latch, with a meter behind the relay."""
-        return self.limits.close_settle_s + self.after(0.0, self.limits.weld_samples)
+        return self.limits.closed_after_s + self.after(0.0, self.limits.weld_samples)
 
     def contact(self, debounce_s: float, *, contactor: bool = True) -> float:
         """Return the bound of an external contact."""

@@ -30,15 +30,13 @@ _said = {function}
 
 
 def {function}(*given):
-    given = list(given)
-    {drop}
-    return _said(*given)
+    return _said(*({without} for one in given))
 """
-#: What is given to them by position, without the code.
+#: What is given to them, without the code.
 _CARRIERS = {
-    ("contacts", "judge_contacts"): "given[1] = tuple(contact for contact in given[1] if contact.code != {code!r})",
+    ("contacts", "judge_contacts"): "tuple(c for c in one if c.code != {code!r}) if isinstance(one, tuple) else one",
     ("cabinet", "judge_cabinet"): (
-        "given[2] = replace(given[2], self_test=tuple(code for code in given[2].self_test if code != {code!r}))"
+        "replace(one, self_test=tuple(c for c in one.self_test if c != {code!r})) if hasattr(one, 'self_test') else one"
     ),
 }
 
@@ -107,11 +105,10 @@ def _dumb(source: Source, node: ast.Constant) -> Edit:
 
 
 def _not_carried(code: str, source: Source, function: str) -> Edit:
-    drop = _CARRIERS[source.module, function].format(code=code)
     if f"def {function}(" not in source.text.decode():
         raise ValueError(f"{source.module}.{function} is gone: say here what carries faults now")
-    end = len(source.text)
-    return Edit(source.module, end, end, _CARRIED.format(function=function, drop=drop))
+    end, without = len(source.text), _CARRIERS[source.module, function].format(code=code)
+    return Edit(source.module, end, end, _CARRIED.format(function=function, without=without))
 
 
 # -- one condition that is not looked at -------------------------------------------------------------------

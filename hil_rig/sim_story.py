@@ -200,7 +200,7 @@ class Story:
         while self._begun < self.wanted:
             yield from self._pause(self._rng.uniform(0.0, 0.5))
             yield from self._start(port)
-            blind_s = self.case.layout.settings.ports[port].close_settle_s if self.case.layout.behind else 0.0
+            blind_s = self.case.layout.settings.ports[port].closed_after_s if self.case.layout.behind else 0.0
             yield from self._pause(self._rng.uniform(0.3, 1.8) + blind_s)
             while (kind := self._pick(port)) is None:
                 yield from self._pause(0.2)

@@ -264,7 +264,7 @@ def weld(own: MeterTiming, others: Sequence[MeterTiming], dead: int, limits: Por
     return Path(
         "weld",
         (
-            Term("settle", limits.weld_settle_s),
+            Term("settle", limits.opened_after_s),
             Term("refresh", own.refresh_s),
             Term("samples", limits.weld_samples * round_s + own.full_s),
             *_end(release_s),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from safety import cabinet_heat, contactor, contacts, supply
+from safety import cabinet_heat, contactor, supply
 from safety.catalogue import CATALOGUE
 from safety.catalogue_entry import Effect
 from safety.port import PortStatus
@@ -16,20 +17,21 @@ from safety.switching import LIVE_THOUGH_OPEN
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from safety.contacts import Alarms
     from safety.inputs import PortInputs
     from safety.limits import CabinetLimits
     from safety.state import CabinetState, Inputs, PortState, Settings, State
 
 
 def judge_cabinet(
-    cabinet: CabinetState, ports: Mapping[int, PortState], inputs: Inputs, settings: Settings, now: float
+    state: State, ports: Mapping[int, PortState], alarms: Alarms, inputs: Inputs, now: float
 ) -> CabinetState:
     """Return the cabinet with everything judged that belongs to no single port.
 
-    ``ports`` have their findings of this tick already. A code whose catalogue entry holds is latched, any other one is
-    a finding that goes away with its cause.
+    ``ports`` have their findings of this tick already, and so have the contacts, ``alarms``. A code whose catalogue
+    entry holds is latched, any other one is a finding that goes away with its cause.
     """
-    alarms = contacts.judge_contacts(cabinet.alarm_since_s, settings.contacts, inputs.contacts, now)
+    cabinet, settings = state.cabinet, state.settings
     heat, hot = cabinet_heat.feel(
         cabinet.heat, inputs.cabinet_probe, inputs.ports, _rising(ports), settings.cabinet, now
     )
@@ -44,7 +46,7 @@ def judge_cabinet(
         disagreement = contactor.disagrees(heard, inputs.feedback, settings.cabinet, now)
         codes += [disagreement] if disagreement else []
     standing += [(code, CATALOGUE[code].effect) for code in codes]
-    cabinet = replace(cabinet, alarm_since_s=alarms.since_s, port_faults=alarms.ports, heat=heat, contactor=heard)
+    cabinet = replace(cabinet, alarm_since_s=alarms.since_s, heat=heat, contactor=heard)
     return _sorted(cabinet, standing)
 
 
@@ -118,14 +120,19 @@ def next_to_close(state: State, inputs: Mapping[int, PortInputs], now: float) ->
         return None
     if now - cabinet.closed_at_s < limits.close_stagger_s:
         return None
-    # Fed but open, the socket must be seen dead before its relay may close.
-    seen_s = fed_s + limits.contactor_settle_s if state.settings.contactor else -1e9
     waiting = [
         (port.armed_at_s, number)
         for number, port in state.ports.items()
-        if port.status is PortStatus.ARMED and _seen_dead(port, inputs[number], seen_s)
+        if port.status is PortStatus.ARMED and _seen_dead(port, inputs[number], _seen_s(state, number, fed_s))
     ]
     return min(waiting)[1] if waiting else None
+
+
+def _seen_s(state: State, number: int, fed_s: float) -> float:
+    """Return from when on a reading shows what flows while the port is fed but open: not before the meter's refresh."""
+    if not state.settings.contactor:
+        return -math.inf
+    return fed_s + state.settings.cabinet.contactor_settle_s + state.settings.ports[number].meter_refresh_s
 
 
 def _seen_dead(port: PortState, inputs: PortInputs, since_s: float) -> bool:

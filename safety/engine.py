@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from safety import circuits, contactor, proof, requests
 from safety.cabinet import drive_contactor, judge_cabinet, next_to_close, shed
 from safety.catalogue import CATALOGUE, Effect, Latch
+from safety.contacts import judge_contacts
 from safety.ending import end, settle, why_end
 from safety.hazards import judge
 from safety.port import PortStatus, Signal
@@ -38,7 +39,6 @@ from safety.switching import LIVE_THOUGH_OPEN
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from safety.circuit import Circuit
     from safety.inputs import PortInputs
 
 
@@ -82,24 +82,20 @@ def step(state: State, inputs: Inputs, now: float) -> tuple[State, Orders, tuple
 
 def _judge(state: State, inputs: Inputs, now: float) -> tuple[State, list[Event]]:
     events: list[Event] = []
+    before = state.cabinet
+    alarms = judge_contacts(before.alarm_since_s, state.settings.contacts, inputs.contacts, now)
     around = circuits.around(state, inputs.ports, now)
     ports = {}
     for number, port in state.ports.items():
-        ports[number], happened = _judge_port(number, port, inputs.ports[number], around[number], state, now)
-        events += happened
-    before = state.cabinet
-    cabinet = judge_cabinet(before, ports, inputs, state.settings, now)
+        limits, raised = state.settings.ports[number], alarms.ports.get(number, ())
+        memory, findings = judge(port.hazards, inputs.ports[number], limits, now, around[number])
+        findings += tuple(dict.fromkeys(code for code in raised if code not in findings))
+        events += _edges(port.findings, findings, now, number)
+        ports[number] = replace(port, hazards=memory, findings=findings)
+    cabinet = judge_cabinet(state, ports, alarms, inputs, now)
     events += [Event("tripped", now, code=code) for code in cabinet.latched if code not in before.latched]
     events += _edges(before.findings, cabinet.findings, now, None)
     return State(state.settings, ports, cabinet), events
-
-
-def _judge_port(
-    number: int, port: PortState, inputs: PortInputs, circuit: Circuit, state: State, now: float
-) -> tuple[PortState, list[Event]]:
-    memory, findings = judge(port.hazards, inputs, state.settings.ports[number], now, circuit)
-    findings += tuple(code for code in state.cabinet.port_faults.get(number, ()) if code not in findings)
-    return replace(port, hazards=memory, findings=findings), _edges(port.findings, findings, now, number)
 
 
 def _edges(before: tuple[str, ...], after: tuple[str, ...], now: float, port: int | None) -> list[Event]:

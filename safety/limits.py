@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from itertools import pairwise
 
+#: What a contact takes to move, seconds, beside the refresh of its meter: 100 ms for a large contactor, with a margin.
+_LAG_S = 0.25
 #: Fields that may be zero; every other one must be above it.
-_MAY_BE_ZERO = frozenset({"temperature_trip_s", "start_reserve_a"})
+_MAY_BE_ZERO = frozenset({"temperature_trip_s", "start_reserve_a", "meter_refresh_s"})
 
 
 def _ordered(**values: float) -> None:
@@ -82,6 +84,8 @@ class PortLimits:
     weld_settle_s: float = 2.0
     weld_samples: int = 2
     close_settle_s: float = 2.0
+    #: The meter renews its registers this often: what it says may be as old. 1 s where the maker says nothing.
+    meter_refresh_s: float = 1.0
     #: The meter sits behind the relay, so that it shows no voltage while the relay is open.
     meter_behind_relay: bool = False
     #: Sessions in a row without any load after which socket, fuse or relay are suspected (field lessons: 3 to 4).
@@ -89,6 +93,16 @@ class PortLimits:
     # Poor contact: the current breaks off and comes back this often within the window.
     chatter_breaks: int = 6
     chatter_window_s: float = 60.0
+
+    @property
+    def opened_after_s(self) -> float:
+        """Return how long after an opening a reading says something about it, seconds."""
+        return max(self.weld_settle_s, self.meter_refresh_s + _LAG_S)
+
+    @property
+    def closed_after_s(self) -> float:
+        """Return how long after a closing a reading says something about it, seconds."""
+        return max(self.close_settle_s, self.meter_refresh_s + _LAG_S)
 
     def __post_init__(self) -> None:
         _positive(self)

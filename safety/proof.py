@@ -138,13 +138,13 @@ def _reading(
     now: float,
 ) -> tuple[Proof | None, Result | None]:
     counted = {
-        number: _count(proof.counted.get(number, (proof.since_s + port_limits[number].weld_settle_s, 0)), port)
+        number: _count(proof.counted.get(number, (proof.since_s + port_limits[number].opened_after_s, 0)), port)
         for number, port in ports.items()
     }
     unread = [number for number, (_, count) in counted.items() if count < port_limits[number].weld_samples]
     if not unread:
         return None, Result(ok=True, detail=f"{len(ports)} ports")
-    settle_s = max(limits.weld_settle_s for limits in port_limits.values())
+    settle_s = max(limits.opened_after_s for limits in port_limits.values())
     if now - proof.since_s >= settle_s + READ_S:
         return None, Result(ok=False, detail="not read: " + _listed(unread))
     return replace(proof, counted=counted), None

@@ -113,7 +113,6 @@ class CabinetState:
     standing: tuple[str, ...] = ()
     cutting: tuple[str, ...] = ()
     inhibiting: tuple[str, ...] = ()
-    port_faults: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # raised by contacts of single ports
     contactor: Contactor = Contactor()
     heat: CabinetHeat = CabinetHeat()
     supply: Supply = Supply()

@@ -65,7 +65,7 @@ def observe(memory: Switching, reading: MeterReading, limits: PortLimits, circui
     """Return the memory with one more reading."""
     if circuit.closed_s is not None:
         return _closed(follow(memory, limits, circuit), reading, limits, circuit)
-    if circuit.opened_s is not None and reading.taken_s < circuit.opened_s + limits.weld_settle_s:
+    if circuit.opened_s is not None and reading.taken_s < circuit.opened_s + limits.opened_after_s:
         return memory
     if _live(reading, limits, circuit):
         return replace(memory, live_count=memory.live_count + 1)
@@ -79,7 +79,7 @@ def _closed(memory: Switching, reading: MeterReading, limits: PortLimits, circui
         return memory
     draws = reading.power_w >= _DRAWS_W
     lived = memory.lived or reading.voltage_v >= limits.supply_lost_v
-    settled = reading.taken_s >= circuit.closed_s + limits.close_settle_s
+    settled = reading.taken_s >= circuit.closed_s + limits.closed_after_s
     # Voltage elsewhere says that the supply is there; without it nobody can tell a relay from a power cut.
     fed = circuit.neighbours_v is not None and circuit.neighbours_v >= limits.voltage_low_v
     dead = limits.meter_behind_relay and not lived and settled and fed

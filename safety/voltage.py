@@ -83,7 +83,8 @@ class Voltage:
 def observe(memory: Voltage, reading: MeterReading, limits: PortLimits, circuit: Circuit) -> Voltage:
     """Return the memory with one more reading."""
     volts, taken_s = reading.voltage_v, reading.taken_s
-    lived = memory.lived and memory.closed_s == circuit.closed_s
+    # A loss that stood is not forgotten at the next closing: switching off proves nothing sound.
+    lived = memory.lived and (memory.closed_s == circuit.closed_s or memory.lost.stood)
     lived = lived or (circuit.closed_s is not None and taken_s > circuit.closed_s and volts >= limits.supply_lost_v)
     judged = _sees_supply(taken_s, limits, circuit)
     dead = judged and volts < limits.supply_lost_v
@@ -120,7 +121,7 @@ def _sees_supply(taken_s: float, limits: PortLimits, circuit: Circuit) -> bool:
         return True
     if circuit.closed_s is None or circuit.fed_s is None:
         return False
-    return taken_s >= max(circuit.closed_s, circuit.fed_s) + limits.close_settle_s
+    return taken_s >= max(circuit.closed_s, circuit.fed_s) + limits.closed_after_s
 
 
 def _whose(memory: Voltage, taken_s: float, limits: PortLimits, circuit: Circuit, *, dead: bool) -> Voltage:

@@ -25,6 +25,9 @@ LONGEST_PAUSE_S: Final = 5.0
 #: From this age on an energy register is due, seconds: while a session runs, and while none does.
 ENERGY_LIVE_S: Final = 1.0
 ENERGY_IDLE_S: Final = 10.0
+#: A running port's register of this age comes before one that is wanted for the end of a session, seconds: the rule
+#: that holds registers against the power accuses one that is not read for a minute.
+ENERGY_STARVED_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,8 @@ def energy_due(
 ) -> bool:
     """Return whether the energy register rides along this time; ``turns`` are all meters of the bus.
 
-    One that was never read always does. Of the others those that are wanted come first, then the oldest, and at least
+    One that was never read always does. Of the others those of running ports that were not read for long come first,
+    then those that are wanted, then the oldest, and at least
     ``ENERGY_APART`` other meters are polled in between, or all that answer where they are fewer.
     """
     if turn.energy_s is None:
@@ -64,7 +68,9 @@ def energy_due(
     due = [one for one in answering if one.port in wanted or _age_s(one, now) >= _limit_s(one, live)]
     # One that rode just now and is still wanted, because its register cannot be read, must not keep the others away.
     pressing = [one for one in due if one.port in wanted and _age_s(one, now) >= ENERGY_LIVE_S]
-    candidates = pressing or due
+    # Sessions that keep ending must not keep the running ones from being held against their registers.
+    starved = [one for one in due if one.port in live and _age_s(one, now) >= ENERGY_STARVED_S]
+    candidates = starved or pressing or due
     older = sum(_age_s(one, now) > _age_s(turn, now) for one in candidates)
     return turn in candidates and older <= len(candidates) // 2 and _apart(answering)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SETTINGS = Settings(
-    ports={1: PortLimits(), 2: PortLimits()},
+    ports={1: PortLimits(meter_refresh_s=0.0), 2: PortLimits(meter_refresh_s=0.0)},
     cabinet=CabinetLimits(contactor_settle_s=0.05, close_stagger_s=0.05, contactor_hold_s=0.1),
     contacts=(Contact("smoke", "smoke", 0.0),),
 )
@@ -313,7 +313,7 @@ def test_ticks_at_the_wrong_rate_give_no_sign_of_life(bench: Bench, pace: float)
 
 def test_limits_that_changed_in_memory_cut_and_latch(tmp_path: Path) -> None:
     """A flipped bit in a limit is found in the next tick."""
-    settings = replace(SETTINGS, ports={1: PortLimits(), 2: PortLimits()})
+    settings = replace(SETTINGS, ports={1: PortLimits(meter_refresh_s=0.0), 2: PortLimits(meter_refresh_s=0.0)})
     bench = Bench(tmp_path, settings)
     on(bench)
     object.__setattr__(settings.ports[2], "current_limit_a", 60.0)

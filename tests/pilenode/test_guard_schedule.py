@@ -10,7 +10,7 @@ import pytest
 
 from pilenode import clock
 from pilenode.guard import loop
-from pilenode.guard.schedule import PATIENCE, Turn, choose, energy_due, pause_s
+from pilenode.guard.schedule import ENERGY_STARVED_S, PATIENCE, Turn, choose, energy_due, pause_s
 from pilenode.guard.workers import BusWorker
 from safety import budget
 from safety.budget import MeterTiming, line_timing, oldest_s, seen
@@ -84,9 +84,19 @@ def test_three_other_meters_are_polled_in_between(polled: int, *, due: bool) -> 
 @pytest.mark.parametrize(("port", "due"), [(1, False), (2, True)])
 def test_a_wanted_register_comes_before_older_ones(port: int, *, due: bool) -> None:
     """A session that has ended waits for its last reading; running ones do not."""
-    turns = {1: Turn(1, tried_s=91.0, energy_s=10.0), 2: Turn(2, tried_s=92.0, energy_s=50.0)}
+    turns = {1: Turn(1, tried_s=91.0, energy_s=86.0), 2: Turn(2, tried_s=92.0, energy_s=88.0)}
     turns[3] = Turn(3, tried_s=90.0, energy_s=90.0)
     assert energy_due(turns[port], [*turns.values()], 95.0, live=frozenset({1, 3}), wanted=frozenset({2})) is due
+
+
+@pytest.mark.parametrize(("age_s", "first"), [(ENERGY_STARVED_S - 0.1, 2), (ENERGY_STARVED_S, 1)])
+def test_sessions_that_keep_ending_do_not_starve_a_running_one(age_s: float, first: int) -> None:
+    """A running port's register that was not read for 10 s comes before one that is wanted."""
+    turns = {1: Turn(1, tried_s=91.0, energy_s=95.0 - age_s), 2: Turn(2, tried_s=92.0, energy_s=88.0)}
+    turns[3] = Turn(3, tried_s=90.0, energy_s=90.0)
+    for port in (1, 2):
+        due = energy_due(turns[port], [*turns.values()], 95.0, live=frozenset({1, 3}), wanted=frozenset({2}))
+        assert due is (port == first)
 
 
 def test_a_dead_meter_holds_nobody_back() -> None:

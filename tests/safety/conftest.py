@@ -162,7 +162,7 @@ class Desk:
 def desk() -> Desk:
     """Return a desk that has run for a second, so that every meter has reported."""
     settings = Settings(
-        ports={1: PortLimits(), 2: PortLimits()},
+        ports={1: PortLimits(meter_refresh_s=0.0), 2: PortLimits(meter_refresh_s=0.0)},
         cabinet=CabinetLimits(),
         contacts=(
             Contact("smoke", "smoke", 0.1),

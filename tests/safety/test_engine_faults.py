@@ -213,7 +213,9 @@ def test_a_failed_self_test_opens_and_latches_everything(desk: Desk, code: str) 
 def many(desk: Desk, ports: int, limit_a: float) -> None:
     """Make the desk one of many ports with a supply of ``limit_a``."""
     cabinet = CabinetLimits(current_limit_a=limit_a)
-    desk.settings = replace(desk.settings, ports={n: PortLimits() for n in range(1, ports + 1)}, cabinet=cabinet)
+    desk.settings = replace(
+        desk.settings, ports={n: PortLimits(meter_refresh_s=0.0) for n in range(1, ports + 1)}, cabinet=cabinet
+    )
     desk.state = safety.initial(desk.settings)
     desk.run(1.0)
 
@@ -267,3 +269,28 @@ def test_every_fault_says_what_it_does_and_how_it_is_released() -> None:
             assert "reset" in entry.remedy_zh, code
         if entry.kind is Kind.FAULT:
             assert ("--repair" in entry.remedy_en) == (entry.latch is Latch.REPAIR), code
+
+
+def test_a_meter_that_renews_once_a_second_must_have_seen_the_socket_fed(desk: Desk) -> None:
+    """Its first values after the contactor closed are from before: a welded relay would look dead in them."""
+    desk.settings = replace(desk.settings, ports={1: PortLimits(meter_refresh_s=1.0), 2: PortLimits()})
+    desk.state = safety.initial(desk.settings)
+    desk.run(1.0)
+    assert desk.grant(1, "a") is None
+    fed_s = desk.now
+    while not desk.kinds("closed"):
+        assert desk.now - fed_s < 2.0
+        desk.tick()
+    assert desk.now - fed_s >= desk.settings.cabinet.contactor_settle_s + 1.0
+
+
+def test_a_contact_of_single_ports_acts_in_the_tick_in_which_it_has_stood(desk: Desk) -> None:
+    """Not one tick later."""
+    desk.amps = {2: 1.0}
+    desk.switch_on(2, "b")
+    desk.contacts["rcd-2"] = True
+    for _ in range(2):
+        desk.tick(dt=0.06)
+        assert desk.port(2).status is PortStatus.ON
+    desk.tick(dt=0.06)
+    assert desk.orders.closed == frozenset()

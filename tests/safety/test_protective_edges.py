@@ -12,6 +12,7 @@ from safety.cabinet import judge_cabinet, next_to_close
 from safety.completion import begin
 from safety.completion_limits import CompletionLimits
 from safety.contactor import Contactor
+from safety.contacts import Alarms
 from safety.ending import why_end
 from safety.hazards import PortInputs
 from safety.limits import PortLimits
@@ -55,13 +56,36 @@ def test_a_sparking_contact_cuts_a_charge_and_latches(desk: Desk) -> None:
 def test_heat_inside_the_cabinet_is_latched_for_all_of_it() -> None:
     """The rules of the cabinet's own probe reach the relays of every port."""
     settings = Settings(ports={1: PortLimits()})
-    cabinet = CabinetState()
+    state, quiet = safety.initial(settings), Alarms({}, (), {})
     for second in range(12):
         now = 1000.0 + second
         inputs = Inputs({1: PortInputs(GOOD)}, cabinet_probe=ProbeReading(now, 75.0))
-        cabinet = judge_cabinet(cabinet, {1: PortState()}, inputs, settings, now)
+        state = replace(state, cabinet=judge_cabinet(state, state.ports, quiet, inputs, now))
+    cabinet = state.cabinet
     assert "cabinet_over_temperature" in cabinet.latched
     assert "cabinet_over_temperature" in cabinet.cutting
+
+
+@pytest.mark.parametrize("code", ["smoke", "fire", "flood", "estop", "rcd", "door_open"])
+def test_what_a_contact_says_reaches_the_relays(code: str) -> None:
+    """Whatever is wired to it: the port is open in the tick in which the contact has stood for its time."""
+    settings = Settings(ports={1: PortLimits()}, contacts=(Contact("wire", code, 0.1),))
+    on = PortState(status=PortStatus.ON, session="s", lease_until_s=2000.0, closed_at_s=990.0)
+    state = replace(safety.initial(settings), ports={1: on})
+    for now, closed in ((1000.0, {1}), (1000.05, {1}), (1000.15, set())):
+        state, orders, _ = safety.step(state, Inputs({1: PortInputs(GOOD)}, {"wire": True}), now)
+        assert orders.closed == closed
+    assert state.ports[1].reason == code
+
+
+@pytest.mark.parametrize("code", ["clock_fault", "limits_damaged", "latch_store_damaged", "loop_stalled"])
+def test_what_guard_finds_about_itself_reaches_the_relays(code: str) -> None:
+    """A controller that cannot trust itself opens everything at once."""
+    settings = Settings(ports={1: PortLimits()})
+    on = PortState(status=PortStatus.ON, session="s", lease_until_s=2000.0, closed_at_s=990.0)
+    state = replace(safety.initial(settings), ports={1: on})
+    state, orders, _ = safety.step(state, Inputs({1: PortInputs(GOOD)}, self_test=(code,)), 1000.0)
+    assert (orders.closed, state.ports[1].reason) == (frozenset(), code)
 
 
 # -- closing ---------------------------------------------------------------------------------------------------

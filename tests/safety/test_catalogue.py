@@ -1,0 +1,160 @@
+"""The catalogue as others rely on it: journals, the upstream and the safety case store its codes."""
+
+from __future__ import annotations
+
+import pytest
+
+from safety.catalogue import CATALOGUE, Effect, Entry, Kind, Latch
+from safety.catalogue_entry import ending, fault, refusal
+
+#: Every fault with how it is released and what it does. Whoever changes a line here changes the safety case.
+FAULTS = {
+    "over_current": (Latch.LOCAL_RESET, Effect.CUT),
+    "over_power": (Latch.LOCAL_RESET, Effect.CUT),
+    "over_temperature": (Latch.LOCAL_RESET, Effect.CUT),
+    "temperature_high": (Latch.SELF_CLEARING, Effect.INHIBIT),
+    "temperature_warning": (Latch.SELF_CLEARING, Effect.TELL),
+    "probe_fault": (Latch.SELF_CLEARING, Effect.INHIBIT),
+    "meter_lost": (Latch.SELF_CLEARING, Effect.CUT),
+    "over_voltage": (Latch.SELF_CLEARING, Effect.CUT),
+    "under_voltage": (Latch.SELF_CLEARING, Effect.CUT),
+    "supply_lost": (Latch.SELF_CLEARING, Effect.CUT),
+    "fuse_open": (Latch.SELF_CLEARING, Effect.CUT),
+    "meter_stuck": (Latch.SELF_CLEARING, Effect.TELL),
+    "meter_frozen": (Latch.LOCAL_RESET, Effect.CUT),
+    "meter_implausible": (Latch.LOCAL_RESET, Effect.CUT),
+    "energy_implausible": (Latch.LOCAL_RESET, Effect.CUT),
+    "temperature_rising": (Latch.LOCAL_RESET, Effect.CUT),
+    "heat_without_load": (Latch.SELF_CLEARING, Effect.INHIBIT),
+    "relay_welded": (Latch.REPAIR, Effect.CUT),
+    "relay_not_closed": (Latch.LOCAL_RESET, Effect.CUT),
+    "load_before_closing": (Latch.REPAIR, Effect.CUT),
+    "never_draws": (Latch.SELF_CLEARING, Effect.TELL),
+    "poor_contact": (Latch.LOCAL_RESET, Effect.CUT),
+    "rising": (Latch.LOCAL_RESET, Effect.CUT),
+    "no_taper": (Latch.NONE, Effect.CUT),
+    "added_load": (Latch.NONE, Effect.CUT),
+    "smoke": (Latch.LOCAL_RESET, Effect.CUT),
+    "estop": (Latch.LOCAL_RESET, Effect.CUT),
+    "latch_store_failed": (Latch.SELF_CLEARING, Effect.INHIBIT),
+    "latch_store_damaged": (Latch.LOCAL_RESET, Effect.CUT),
+    "fire": (Latch.LOCAL_RESET, Effect.CUT),
+    "rcd": (Latch.LOCAL_RESET, Effect.CUT),
+    "flood": (Latch.LOCAL_RESET, Effect.CUT),
+    "door_open": (Latch.SELF_CLEARING, Effect.TELL),
+    "cabinet_overload": (Latch.SELF_CLEARING, Effect.CUT),
+    "cabinet_temperature_warning": (Latch.SELF_CLEARING, Effect.TELL),
+    "cabinet_temperature_high": (Latch.SELF_CLEARING, Effect.INHIBIT),
+    "cabinet_over_temperature": (Latch.LOCAL_RESET, Effect.CUT),
+    "cabinet_heat": (Latch.LOCAL_RESET, Effect.CUT),
+    "cabinet_probe_fault": (Latch.SELF_CLEARING, Effect.INHIBIT),
+    "probes_lost": (Latch.SELF_CLEARING, Effect.CUT),
+    "contactor_welded": (Latch.REPAIR, Effect.CUT),
+    "contactor_not_closed": (Latch.LOCAL_RESET, Effect.CUT),
+    "dead_man_failed": (Latch.REPAIR, Effect.CUT),
+    "loop_stalled": (Latch.SELF_CLEARING, Effect.CUT),
+    "clock_fault": (Latch.LOCAL_RESET, Effect.CUT),
+    "limits_damaged": (Latch.LOCAL_RESET, Effect.CUT),
+}
+ENDINGS = (
+    "full",
+    "planned_energy",
+    "planned_deadline",
+    "planned_duration",
+    "max_duration",
+    "unplugged",
+    "no_charger",
+    "low_power",
+    "plateau",
+    "swapped",
+    "lease_expired",
+    "user",
+    "remote",
+    "technician",
+    "guard_restarted",
+    "interrupted",
+    "never_energised",
+)
+REFUSALS = (
+    "unknown_port",
+    "port_busy",
+    "port_faulty",
+    "cabinet_faulty",
+    "port_locked",
+    "session_ended",
+    "wrong_session",
+    "order_conflict",
+    "bad_plan",
+    "expired",
+    "retained_command",
+    "malformed",
+    "oversized",
+    "not_allowed",
+    "protocol_mismatch",
+    "guard_absent",
+    "station_absent",
+    "journal_failed",
+    "nothing_latched",
+    "cause_present",
+    "starting_up",
+    "over_budget",
+    "repair_needed",
+    "not_idle",
+    "not_fitted",
+    "too_little_energy",
+    "test_running",
+)
+
+
+@pytest.mark.parametrize("code", FAULTS)
+def test_what_a_fault_does_and_how_it_is_released(code: str) -> None:
+    """Beside each other for every fault; none is milder than it was agreed."""
+    entry = CATALOGUE[code]
+    assert (entry.latch, entry.effect, entry.kind) == (*FAULTS[code], Kind.FAULT)
+    assert entry.holds is (entry.latch in (Latch.LOCAL_RESET, Latch.REPAIR))
+
+
+def test_codes_are_stable() -> None:
+    """A code is never lost, renamed or used for something else."""
+    kinds = {kind: [code for code, entry in CATALOGUE.items() if entry.kind is kind] for kind in Kind}
+    assert sorted(kinds[Kind.FAULT]) == sorted(FAULTS)
+    assert sorted(kinds[Kind.ENDING]) == sorted(ENDINGS)
+    assert sorted(kinds[Kind.REFUSAL]) == sorted(REFUSALS)
+    assert all(code == entry.code for code, entry in CATALOGUE.items())
+
+
+@pytest.mark.parametrize("code", [*ENDINGS, *REFUSALS])
+def test_endings_and_refusals_latch_nothing_and_open_nothing(code: str) -> None:
+    """What they mean is said by the engine, not by an effect."""
+    assert (CATALOGUE[code].latch, CATALOGUE[code].effect) == (Latch.NONE, Effect.NONE)
+
+
+def test_words_stand_in_their_places() -> None:
+    """Chinese and English, what it is and what to do."""
+    assert fault("a", Latch.REPAIR, Effect.CUT, "zh", "en", "rzh", "ren") == Entry(
+        "a", Kind.FAULT, Latch.REPAIR, Effect.CUT, "zh", "en", "rzh", "ren"
+    )
+    assert ending("a", "zh", "en") == Entry(
+        "a", Kind.ENDING, Latch.NONE, Effect.NONE, "zh", "en", "无需处理。", "Nothing to do."
+    )
+    assert refusal("a", "zh", "en", "rzh", "ren") == Entry(
+        "a", Kind.REFUSAL, Latch.NONE, Effect.NONE, "zh", "en", "rzh", "ren"
+    )
+    for entry in CATALOGUE.values():
+        words = (entry.zh, entry.remedy_zh, entry.en, entry.remedy_en)
+        assert all(words), entry.code
+        assert all(any("\u4e00" <= letter <= "\u9fff" for letter in text) for text in words[:2]), entry.code
+        assert all(text.isascii() for text in words[2:]), entry.code
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([*Latch], ["none", "self_clearing", "local_reset", "repair"]),
+        ([*Effect], ["none", "tell", "inhibit", "cut"]),
+        ([*Kind], ["fault", "ending", "refusal"]),
+    ],
+)
+def test_the_words_of_the_classes_are_stable(values: list[str], words: list[str]) -> None:
+    """They go into events and configurations."""
+    assert values == words
