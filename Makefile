@@ -19,7 +19,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help venv lint types walls test demo bench score mutation lock clean
+.PHONY: help venv lint types walls test demo bench score proof mutation lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
@@ -57,11 +57,17 @@ test: lint types walls $(WHEEL) ## everything: the three above, then all tests a
 demo: $(WHEEL) ## a four-port cabinet on the bench: about 75 s, ends by itself
 	$(RUN) -m hil_rig.demo
 
-bench: $(WHEEL) ## the figures of docs/measurements.md
+bench: $(WHEEL) ## the figures of docs/measurements.md on real processes (50 min)
 	$(RUN) -m hil_rig.bench
 
 score: $(WHEEL) ## early, late and false cuts of the full-charge detector on the charge curves
 	$(RUN) -m hil_rig.score
+
+proof: $(WHEEL) ## long: simulated hazards, random histories, 72 h without a nuisance trip, restarts (40 min)
+	$(RUN) -m hil_rig.bench_simulated
+	$(RUN) -m hil_rig.histories
+	$(RUN) -m hil_rig.nuisance
+	$(RUN) -m hil_rig.score_restarts
 
 mutation: $(WHEEL) ## every small change of safety/ must fail a test: long, report in build/mutation.md
 	nice -n 15 $(RUN) -m hil_rig.mutation --report build/mutation.md

@@ -4,6 +4,7 @@
 - ``hazards``: every kind of hazard of a port, on cabinets of 4, 10 and 20 ports with 0 to 2 dead meters;
 - ``cabinet-hazards``: every kind of hazard of the whole cabinet;
 - ``dead-man``: from SIGKILL of guard to the dropped contactor;
+- ``ticks``: lateness of guard's ticks, real-time or not, idle or loaded; the count is seconds;
 - ``station-kills``: station killed at random moments while sessions run; sessions lost or doubled upstream.
 
 Exit status 0 when every figure keeps its bound, 1 when one is missed.
@@ -18,7 +19,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil_rig import bench_cabinet_hazards, bench_dead_man, bench_hazards, bench_over_current, bench_station_kills
+from hil_rig import (
+    bench_cabinet_hazards,
+    bench_dead_man,
+    bench_hazards,
+    bench_over_current,
+    bench_station_kills,
+    bench_ticks,
+)
 from hil_rig.hazard_pictures import Drawn, write_pictures
 
 if TYPE_CHECKING:
@@ -30,6 +38,7 @@ FIGURES = {
     "cabinet-hazards": (bench_cabinet_hazards.measure, 60),
     "dead-man": (bench_dead_man.measure, 20),
     "station-kills": (bench_station_kills.measure, 50),
+    "ticks": (bench_ticks.measure, 60),
 }
 
 
