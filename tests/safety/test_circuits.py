@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 import safety
-from safety.circuit import Circuit
 from safety.circuits import around
 from safety.contactor import Contactor
 from safety.inputs import PortInputs
@@ -20,6 +19,8 @@ from safety.state import CabinetState, PortState, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from safety.circuit import Circuit
 
 NOW = 1000.0
 LOST = Missing(MissingReason.TIMEOUT, 990.0)
