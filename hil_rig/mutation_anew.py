@@ -7,6 +7,7 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,9 @@ class _Loader(importlib.machinery.SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
         """Return the code of the changed text."""
         text = Path(self.path).read_bytes()
-        changed: CodeType = compile(applied(text, self.edits[fullname]), self.path, "exec", dont_inherit=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the compiler, about what the mutant does
+            changed: CodeType = compile(applied(text, self.edits[fullname]), self.path, "exec", dont_inherit=True)
         return changed
 
 

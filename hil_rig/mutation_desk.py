@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 import time
+import warnings
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -94,16 +95,25 @@ def _text(file: Path) -> str:
 
 
 def swap(mutant: Mutant, text: bytes, path: Path) -> None:
-    """Put the mutant's function in the place of the imported one. Raises LookupError when there is no such function."""
-    compiled = compile(applied(text, mutant.edits), str(path), "exec", dont_inherit=True)
+    """Put the mutant's function in the place of the imported one. Raises LookupError when that cannot be done."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the compiler, about what the mutant does
+        compiled = compile(applied(text, mutant.edits), str(path), "exec", dont_inherit=True)
     code = next((code for code in _codes(compiled) if code.co_qualname == mutant.function), None)
-    function: Any = importlib.import_module(f"{PACKAGE}.{mutant.module}")
-    for name in mutant.function.split("."):
-        function = vars(function)[name]
-    function = function.fget if isinstance(function, property) else function
+    function = _imported(mutant)
     if code is None or not isinstance(function, FunctionType) or code.co_freevars:
         raise LookupError(mutant.function)
     function.__code__ = code
+
+
+def _imported(mutant: Mutant) -> object:
+    """Return the function that the mutant is in, or what stands in its place when it is wrapped."""
+    function: Any = importlib.import_module(f"{PACKAGE}.{mutant.module}")
+    for name in mutant.function.split("."):
+        function = vars(function)[name]
+    if isinstance(function, property):
+        return function.fget
+    return function.__func__ if isinstance(function, (classmethod, staticmethod)) else function
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -114,10 +124,12 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 
 def _forget() -> None:
-    """Empty what the tests have cached, except what is read from files."""
+    """Empty what the rules and the tests have cached, except what is read from files."""
     for found in gc.get_objects():
-        if hasattr(type(found), "cache_clear") and str(getattr(found, "__module__", "")).startswith("tests"):
-            found.cache_clear()
+        if hasattr(type(found), "cache_clear"):
+            module = str(getattr(found, "__module__", "")).split(".")[0]
+            if module in {PACKAGE, "tests"}:
+                found.cache_clear()
 
 
 class Desk:
@@ -130,6 +142,7 @@ class Desk:
         self.done = done
         self.baseline = Baseline()
         self.rest: list[Mutant] = []
+        self.complete = False
         self.directory = str(root()) + os.sep
         self._seen: dict[CodeType, _Seen] = {}
         self._watched = 0
@@ -146,7 +159,8 @@ class Desk:
         texts = {mutant.module: (root() / f"{mutant.module}.py").read_bytes() for mutant in self.mutants}
         inside: list[Mutant] = []
         for mutant in self.mutants:
-            (inside if mutant.function else self.rest).append(mutant)
+            swappable = mutant.function and isinstance(_imported(mutant), FunctionType)
+            (inside if swappable else self.rest).append(mutant)
 
         def child(mutant: Mutant, writer: int) -> int:
             tests = self.baseline.tests(mutant)
@@ -159,6 +173,7 @@ class Desk:
             return SURVIVED
 
         pool(inside, child, self.jobs, self.done)
+        self.complete = True
         return True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

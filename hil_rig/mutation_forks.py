@@ -6,6 +6,7 @@ import importlib.util
 import os
 import resource
 import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,6 +113,7 @@ def _outcome(mutant: Mutant, status: int, tests: int, killer: str) -> Outcome:
         return Outcome(mutant, "timed out" if late else "killed", tests, killer)
     code = os.WEXITSTATUS(status)
     if code == BROKEN:
+        print(f"{mutant.name}: {mutant.before} -> {mutant.after}: {killer}", file=sys.__stderr__)
         raise RuntimeError(f"{mutant.name}: {killer}")
     return Outcome(mutant, "survived" if code == SURVIVED else "killed", tests, killer)
 

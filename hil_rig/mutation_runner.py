@@ -55,7 +55,7 @@ def run(
         text = pipe.read()
     os.waitpid(pid, 0)
     if not text:
-        raise RuntimeError("the tests could not be run")
+        raise RuntimeError("the tests or a mutant could not be run")
     plain = json.loads(text)
     baseline = Baseline(*plain["baseline"])
     if baseline.failed and not despite_failures:
@@ -74,16 +74,18 @@ def _at_the_desk(
         os.dup2(os.open(os.devnull, os.O_RDWR), 1)
         found: list[Outcome] = []
         desk = Desk(mutants, jobs, _telling(found), despite_failures=despite_failures)
-        run_pytest(files, [desk])
+        ended = run_pytest(files, [desk])
+        complete = desk.complete or desk.baseline.failed
         number = {id(mutant): place for place, mutant in enumerate(mutants)}
         plain = {
             "baseline": [desk.baseline.lines, desk.baseline.seconds, desk.baseline.failed],
             "outcomes": [[number[id(o.mutant)], o.result, o.tests, o.killer] for o in found],
             "rest": [number[id(mutant)] for mutant in desk.rest],
         }
+        # Nothing at all is told when something went wrong halfway: a part of the mutants is no result.
         with os.fdopen(writer, "w") as pipe:
-            json.dump(plain, pipe)
-        status = 0
+            pipe.write(json.dumps(plain) if complete else "")
+        status = ended
     except BaseException:  # noqa: BLE001 - told here, nobody else can
         traceback.print_exc(file=sys.__stderr__)
     finally:

@@ -67,6 +67,7 @@ def test_protection_comes_first() -> None:
         ({"plan": Plan(duration_s=100.0)}, ("planned_duration", "100 s")),
         ({"plan": Plan(duration_s=100.0), "status": PortStatus.ARMED}, None),
         ({"closed_at_s": NOW - 599.9}, None),
+        ({"closed_at_s": None, "plan": Plan(duration_s=1.0)}, None),
         ({"closed_at_s": NOW - 600.0}, ("max_duration", "600 s")),
         ({"plan": Plan(energy_wh=30.1)}, None),
         ({"plan": Plan(energy_wh=30.0)}, ("planned_energy", "30.0 Wh")),

@@ -10,6 +10,8 @@ from safety.past import Past
 from safety.verdict import Sample, Verdict
 
 LIMITS = CompletionLimits()
+#: 20 min at constant current.
+CHARGED = Past(means_w=(100.0,) * 20, plateau_w=100.0, count=20, quiet=19)
 
 
 def test_before_a_plateau_every_step_that_holds_is_beyond_it() -> None:
@@ -26,13 +28,14 @@ class Socket:
 
     plug: Plug = field(default_factory=Plug)
     verdict: Verdict | None = None
-    past: Past = Past(means_w=(100.0,) * 20, plateau_w=100.0, count=20, quiet=19)
 
     def draw(self, power_w: float, count: int, factor: float = 0.6, known_s: float = 1.0) -> Socket:
-        """Draw so much for ``count`` readings."""
+        """Draw so much for ``count`` readings, or until there is a verdict."""
         for _ in range(count):
+            if self.verdict is not None:
+                break
             sample = Sample(0.0, 230.0, power_w / (230 * factor), power_w, factor)
-            self.plug, self.verdict = watch_plug(self.plug, sample, known_s, self.past, 0.6, LIMITS, tapered=False)
+            self.plug, self.verdict = watch_plug(self.plug, sample, known_s, CHARGED, 0.6, LIMITS, tapered=False)
         return self
 
 
@@ -44,7 +47,6 @@ def test_the_power_factor_of_the_soft_start_does_not_count() -> None:
 def test_a_plug_that_goes_right_after_its_examination_was_there() -> None:
     """The next reading is nothing, and so is everything after it: unplugged, not missing since the start."""
     socket = Socket().draw(100.0, 5).draw(0.0, 35).draw(100.0, 2)
-    assert socket.plug.back_s is not None
     while socket.plug.back_s is not None:
         socket.draw(100.0, 1)
     socket.draw(0.0, 841)

@@ -29,3 +29,10 @@ def test_what_was_before_the_top_is_the_rise_and_not_a_fall() -> None:
     """From 100 to 130 W within one bin, and there it stays for an hour and a half: found."""
     assert no_taper(*(100.0,) * 4, *(130.0,) * 20)
     assert no_taper(100.0, *(130.0,) * 20)
+
+
+def test_without_a_plateau_nothing_is_a_float() -> None:
+    """A share of nothing is nothing: 0.2 W for an hour after a turn-over prove no charge."""
+    past = Past(means_w=(0.2,) * 40, plateau_w=None, count=100, quiet=2)
+    tail = Tail(age=60, crest_w=1.0, tapered=True, floats=True)
+    assert watch_tail(tail, past, LIMITS, low=False)[1] is None
