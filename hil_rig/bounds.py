@@ -112,7 +112,9 @@ class Bounds:
 
     def frozen(self) -> float:
         """Return the bound of values that stay the same."""
-        return self.after(self.limits.meter_frozen_s + self.round_s)
+        # The register is one of the values; read on its own, it may show once more what is old already.
+        last_s = self.register_gap_s if self.own.slow else 0.0
+        return self.after(self.limits.meter_frozen_s + self.round_s + last_s)
 
     # -- heat -----------------------------------------------------------------------------------------------
 
@@ -167,7 +169,8 @@ class Bounds:
     def chatter(self, period_s: float) -> float:
         """Return the bound of a current that breaks off every ``period_s``, from the first break."""
         # The first break may come before the load has been read, and the last one ends with its return.
-        return self.after((self.limits.chatter_breaks + 2) * period_s)
+        # One break may fall between two samples.
+        return self.after((self.limits.chatter_breaks + 3) * period_s)
 
 
 def meter_timing(bus: Bus, profile: MeterProfile) -> MeterTiming:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: So much processor time is spent on one mutant at most, s; what only longer runs notice is named as a survivor.
 #: Measured while every line is watched, which takes two to three times as long.
-_ENOUGH_S = 15.0
+_ENOUGH_S = 10.0
 _QUICK_S, _FEW_MODULES = 0.3, 8
 #: Calls of one function by one test that are watched line by line, and calls of anything that are watched at all.
 _WATCHED_CALLS, _WATCHED_ALL = 200, 200_000

@@ -149,8 +149,10 @@ def _register_stuck(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: rando
     return Injection(frozenset({"energy_implausible"}), bounds.register(due_wh, socket.load_w))
 
 
-def _frozen(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection:
+def _frozen(_: SimCabinet, socket: SimSocket, bounds: Bounds, rng: random.Random) -> Injection | None:
     del rng
+    if socket.shown is None or not socket.shown.current_a:
+        return None  # frozen before the load shows, whole volts and nothing drawn are given three times as long
     socket.frozen = True
     # What is drawn while nobody measures it is somebody else's business; the register that stands with it, too.
     return Injection(frozenset({"meter_frozen", "energy_implausible"}), bounds.frozen())

@@ -83,8 +83,9 @@ class Voltage:
 def observe(memory: Voltage, reading: MeterReading, limits: PortLimits, circuit: Circuit) -> Voltage:
     """Return the memory with one more reading."""
     volts, taken_s = reading.voltage_v, reading.taken_s
-    # A loss that stood is not forgotten at the next closing: switching off proves nothing sound.
-    lived = memory.lived and (memory.closed_s == circuit.closed_s or memory.lost.stood)
+    # A loss that stood is not forgotten when the relay opens: it clears by readings, not by being switched off.
+    stood = circuit.closed_s is None and memory.lost.stands(limits.supply_lost_s, taken_s)
+    lived = memory.lived and (memory.closed_s == circuit.closed_s or stood)
     lived = lived or (circuit.closed_s is not None and taken_s > circuit.closed_s and volts >= limits.supply_lost_v)
     judged = _sees_supply(taken_s, limits, circuit)
     dead = judged and volts < limits.supply_lost_v

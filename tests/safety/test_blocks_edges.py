@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from safety.blocks import Block, OpenBlock, average
+from safety.blocks import Block, OpenBlock, average, interval_s
+from safety.completion_limits import CompletionLimits
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,9 @@ def test_a_block_begins_empty() -> None:
     """Nothing known, nothing disturbed."""
     assert OpenBlock() == OpenBlock(None, 0.0, (), disturbed=False)
     assert Block(1.0) == Block(1.0, disturbed=False, pulsed=False)
+
+
+@pytest.mark.parametrize(("t_s", "known_s"), [(9.5, 0.0), (10.0, 0.0), (10.5, 0.5), (25.0, 15.0), (25.1, 0.0)])
+def test_what_is_known_between_two_readings(t_s: float, known_s: float) -> None:
+    """Up to the longest gap; a reading that is not newer adds nothing, and takes nothing away."""
+    assert interval_s(OpenBlock(last_s=10.0), t_s, CompletionLimits()) == known_s

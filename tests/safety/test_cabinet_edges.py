@@ -243,3 +243,18 @@ def test_a_meter_that_shows_at_once_needs_no_refresh() -> None:
     """Its reading counts from the settling time on."""
     assert may_close({1: ARMED}, fed_s=999.7, refresh_s=0.0) == 1
     assert may_close({1: ARMED}, fed_s=999.7, taken_s=999.89, refresh_s=0.0) is None
+
+
+def test_a_wait_that_is_exactly_over_is_over() -> None:
+    """In numbers that a computer holds exactly: settling, and the distance of two closings."""
+    limits = CabinetLimits(contactor_settle_s=0.25, close_stagger_s=0.25)
+    state = safety.initial(Settings(ports={1: PortLimits()}, cabinet=limits))
+    for fed_s, closed_at_s, port in (
+        (999.75, 0.0, 1),
+        (999.875, 0.0, None),
+        (900.0, 999.75, 1),
+        (900.0, 999.875, None),
+    ):
+        cabinet = CabinetState(contactor=Contactor(since_s=fed_s), closed_at_s=closed_at_s)
+        here = replace(state, ports={1: ARMED}, cabinet=cabinet)
+        assert next_to_close(here, {1: PortInputs(GOOD)}, NOW) == port

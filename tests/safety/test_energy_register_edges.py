@@ -161,3 +161,18 @@ def test_what_an_hour_adds_to_the_sums(watts: float, least_wh: float) -> None:
 def test_a_reading_without_a_register_ends_the_comparison(taken_s: float | None) -> None:
     """A time without its value is as little as nothing."""
     assert observe(MEMORY, MeterReading(100.0, 220.0, 0.0, 0.0, None, None, taken_s), LIMITS) is None
+
+
+def test_a_memory_begins_without_knowledge() -> None:
+    """Nothing read, nothing known, nothing contradicted."""
+    assert Register(1.0, 2.0, 3.0, 4.0, 5.0) == Register(1.0, 2.0, 3.0, 4.0, 5.0, 0.0, None, 0, None)
+    assert Known(1.0, 2.0, 3.0, 4.0, 5.0) == Known(1.0, 2.0, 3.0, 4.0, 5.0, agreed=False)
+
+
+@pytest.mark.parametrize("end_wh", [1e7, 1e8, 1e9, 2**32 / 10, 2**32 / 3.2, 2.0**32, 2.0**32 * 10])
+def test_where_registers_end(end_wh: float) -> None:
+    """Four, five and six digits of kWh, and 32 bits of every step in use: there and nowhere near."""
+    for off_wh, begins_again in ((0.0, True), (-25.0, False), (25.0, False)):
+        high_wh = end_wh + off_wh
+        before = replace(MEMORY, known=replace(KNOWN, first_wh=high_wh, high_wh=high_wh))
+        assert (reads(0.0, before).contradictions == 0) is begins_again

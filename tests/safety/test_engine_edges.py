@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 import safety
+from safety import completion
+from safety.contactor import Contactor
 from safety.hazards import PortInputs
 from safety.limits import PortLimits
 from safety.port import PortStatus
+from safety.proof import Phase, Proof
 from safety.reading import MeterReading, Missing, MissingReason, ProbeReading
 from safety.state import (
     Answer,
@@ -27,6 +30,7 @@ from safety.state import (
     RunTest,
     Settings,
 )
+from safety.verdict import Verdict
 
 if TYPE_CHECKING:
     from tests.safety.conftest import Desk
@@ -141,6 +145,35 @@ def test_a_code_that_rules_and_contacts_both_raise_stands_once() -> None:
     assert [event.kind for event in events] == ["finding", "tripped"]
 
 
+def test_a_contact_that_says_what_a_rule_says_adds_nothing(desk: Desk) -> None:
+    """Its wire may be configured with any code."""
+    desk.settings = replace(desk.settings, contacts=(Contact("relay", "over_current", 0.0, ports=(1,)),))
+    desk.state = replace(desk.state, settings=desk.settings)
+    desk.contacts = {"relay": False}
+    desk.amps = {1: 1.0}
+    desk.switch_on(1)
+    desk.amps = {1: 9.5}
+    desk.tick()
+    desk.contacts = {"relay": True}
+    desk.tick()
+    assert desk.port(1).findings == ("over_current", "over_power")
+
+
+def test_an_anomaly_of_the_battery_latches_its_port(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The completion rules find it, but it is a fault: heat that feeds itself needs a person on the spot."""
+    desk.amps = {1: 1.0}
+    desk.switch_on(1, "a")
+    real = completion.advance
+    monkeypatch.setattr(completion, "advance", lambda *given: (real(*given)[0], Verdict("rising", "81 W")))
+    desk.tick()
+    assert (desk.port(1).status, desk.port(1).latched, desk.port(1).detail) == (PortStatus.TRIPPED, "rising", "81 W")
+    assert desk.kinds("tripped")[0].session == "a"
+    monkeypatch.setattr(completion, "advance", lambda *given: (real(*given)[0], Verdict("full", "2 W")))
+    desk.switch_on(2, "b")
+    desk.run(0.1)
+    assert (desk.port(2).status, desk.port(2).latched, desk.port(2).reason) == (PortStatus.ENDED, None, "full")
+
+
 def test_cabinet_overload_is_named_beside_what_cuts_everything(desk: Desk) -> None:
     """Shedding is one more reason; the cabinet's own faults come first."""
     desk.settings = replace(desk.settings, cabinet=replace(desk.settings.cabinet, current_limit_a=3.0))
@@ -200,6 +233,48 @@ def test_a_test_that_is_cut_short_says_by_what(desk: Desk) -> None:
     assert (tested.ok, tested.detail) == (False, "cut short: estop")
     assert desk.state.cabinet.proof is None
     assert desk.state.cabinet.latched == ("estop",)
+
+
+FAILING = Proof("dead_man", 998.0, Phase.SILENT, 998.5)
+SMOKE = Contact("smoke", "smoke", 0.0)
+
+
+def proved(proof: Proof, *, feedback: bool, smoke: bool = False, **cabinet: object) -> tuple[CabinetState, list[Event]]:
+    """Return the cabinet and the events of the tick at 1000 s, in which a proof of the dead man goes on."""
+    settings = Settings(ports={1: PortLimits()}, contactor=True, feedback=True, contacts=(SMOKE,))
+    state = safety.initial(settings)
+    state = replace(state, cabinet=CabinetState(proof=proof, contactor=Contactor(since_s=990.0), **cabinet))  # type: ignore[arg-type]
+    good = PortInputs(MeterReading(1000.0, 220.0, 0.0, 0.0, None, 500.0, 1000.0))
+    state, _, events = safety.step(state, Inputs({1: good}, {"smoke": smoke}, feedback=feedback), 1000.0)
+    return state.cabinet, list(events)
+
+
+def test_what_a_proof_found_stands_beside_what_was_latched() -> None:
+    """Latched, cutting and inhibiting together, told once."""
+    cabinet, events = proved(FAILING, feedback=True, latched=("fire",))
+    assert cabinet.latched == cabinet.cutting == cabinet.inhibiting == ("fire", "dead_man_failed")
+    assert [event.kind for event in events] == ["tested", "tripped"]
+    again, events = proved(FAILING, feedback=True, latched=("dead_man_failed",))
+    assert again.latched == again.cutting == ("dead_man_failed",)
+    assert [(event.kind, event.ok) for event in events] == [("tested", False)]
+
+
+def test_a_result_counts_though_something_cuts_in_the_same_tick() -> None:
+    """The proof was over; only one without a result is cut short."""
+    done = replace(FAILING, seen_s=999.0)
+    cabinet, events = proved(done, feedback=False, smoke=True)
+    assert [(event.kind, event.ok) for event in events] == [("tripped", None), ("tested", True)]
+    assert events[1].detail.startswith("dropped after")
+    assert cabinet.latched == ("smoke",)
+
+
+def test_a_refused_reset_tells_nothing(desk: Desk) -> None:
+    """Neither of the cabinet nor of a port: nothing was cleared."""
+    desk.contacts |= {"smoke": True, "rcd-2": True}
+    desk.run(0.5)
+    desk.events.clear()
+    assert (desk.reset(None), desk.reset(2)) == ("cause_present", "cause_present")
+    assert desk.events == []
 
 
 # -- answers ---------------------------------------------------------------------------------------------------

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from safety.limits import PortLimits
-from safety.probe import Felt, feel
-from safety.reading import ProbeReading
+from safety.probe import Felt, faulty, feel
+from safety.reading import Missing, MissingReason, ProbeReading
 
 LIMITS = PortLimits()
 
@@ -46,3 +48,21 @@ def test_a_way_back_of_exactly_the_limit_contradicts_nothing(
     """What counted stands in the samples that the rate of rise is computed from, when they are far enough apart."""
     memory = felt((0.0, before_c), (12.0, jump_c), (24.0, back_c))
     assert ((12.0, jump_c) in memory.rise.samples) is counted
+
+
+def test_a_jump_that_was_contradicted_leaves_nothing_behind() -> None:
+    """Neither the reading nor the moment at which it would have counted."""
+    memory = felt((0.0, 30.0), (2.0, 90.0), (4.0, 30.0))
+    assert (memory.doubt, memory.doubt_until_s) == (None, math.inf)
+
+
+@pytest.mark.parametrize(("at_s", "until_s"), [(1002.0, 1012.0), (1017.0, 1051.0), (1030.0, 1090.0)])
+def test_when_a_jump_upwards_counts_by_itself(at_s: float, until_s: float) -> None:
+    """After 10 s or two paces of the probe, whatever the clock shows."""
+    assert felt((1000.0, 30.0), (at_s, 90.0)).doubt_until_s == until_s
+
+
+@pytest.mark.parametrize(("now", "faulty_now"), [(1060.0, False), (1060.1, True)])
+def test_a_probe_that_was_never_read_has_the_time_of_an_old_one(now: float, *, faulty_now: bool) -> None:
+    """From when it was first waited for."""
+    assert faulty(Missing(MissingReason.NEVER_READ, 1000.0), LIMITS, now) is faulty_now

@@ -247,6 +247,7 @@ def test_a_reset_of_a_port(port: PortState, repair: str, alarms: Mapping[str, fl
         (("smoke",), (), "", {}, None),
         ((), (), "", {}, "nothing_latched"),
         (("smoke",), ("smoke",), "", {}, "cause_present"),
+        (("smoke", "fire"), ("smoke",), "", {}, "cause_present"),
         (("smoke",), ("door_open",), "", {}, None),
         (("smoke",), (), "", {"smoke": NOW}, "cause_present"),
         (("smoke",), (), "", {"rcd-1": NOW}, None),  # a port's own latch

@@ -321,3 +321,17 @@ def test_no_single_reading_inside_a_good_supply_raises_anything(steps: list[tupl
         (taken_s, 0.0 if i == at else volts) for i, (taken_s, (_, volts)) in enumerate(zip(times, steps, strict=True))
     ]
     assert found(trace, times[-1] + 100.0) == ()
+
+
+def test_a_fuse_that_failed_behind_the_relay_keeps_the_next_start_away_until_it_is_forgotten() -> None:
+    """Opening the relay is no repair: for 10 s of readings nothing starts; then a sound closing stays closed."""
+    on = Circuit(closed_s=100.0, neighbours_v=220.0)
+    memory = after([*steady(220.0, 100.5, 110.0), *steady(0.0, 110.5, 116.0)], on, BEHIND)
+    assert standing(memory, BEHIND, on, 116.0) == ("fuse_open",)
+    memory = after(steady(0.0, 116.5, 126.0), OPEN, BEHIND, memory)
+    assert standing(memory, BEHIND, OPEN, 126.0) == ("fuse_open",)
+    memory = after(steady(0.0, 126.5, 127.5), OPEN, BEHIND, memory)
+    assert standing(memory, BEHIND, OPEN, 127.5) == ()
+    again = Circuit(closed_s=130.0, neighbours_v=220.0)
+    memory = after(steady(220.0, 130.5, 160.0), again, BEHIND, memory)
+    assert standing(memory, BEHIND, again, 160.0) == ()
