@@ -31,11 +31,21 @@ def test_voltage_is_seen_after_the_closing(taken_s: float, volts: float, *, live
 
 
 def test_a_new_closing_forgets_that_voltage_was_seen() -> None:
-    """Unless a loss stood: switching off proves nothing sound."""
+    """Every closing proves itself."""
     before = Voltage(closed_s=50.0, lived=True, seen_s=109.0)
     assert not read(0.0, before).lived
-    assert read(0.0, replace(before, lost=STOOD)).lived
+    assert not read(0.0, replace(before, lost=STOOD)).lived
     assert read(0.0, replace(before, closed_s=100.0)).lived
+
+
+def test_an_opening_forgets_that_voltage_was_seen_unless_a_loss_stood() -> None:
+    """Switching off proves nothing sound: what failed stays known until readings clear it."""
+    before = Voltage(closed_s=50.0, lived=True, seen_s=109.0)
+    opened = Circuit(neighbours_v=220.0)
+    reading = MeterReading(110.0, 0.0, 0.0, 0.0)
+    behind = PortLimits(meter_behind_relay=True)
+    assert not observe(before, reading, behind, opened).lived
+    assert observe(replace(before, lost=STOOD), reading, behind, opened).lived
 
 
 def test_a_loss_is_the_ports_own_while_neighbours_have_voltage() -> None:
