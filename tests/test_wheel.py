@@ -53,13 +53,16 @@ def test_no_module_and_no_data_is_forgotten(wheel: Path) -> None:
 
 
 def test_the_metadata_forbids_an_upload(wheel: Path) -> None:
-    """The generic names must never reach an index; the console script is the only entry point."""
+    """The generic names must never reach an index; there is the command, and the helper that needs nothing of it."""
     with zipfile.ZipFile(wheel) as archive:
         names = {Path(name).name: name for name in archive.namelist() if ".dist-info/" in name}
         metadata = email.message_from_bytes(archive.read(names["METADATA"]))
         entry_points = archive.read(names["entry_points.txt"]).decode()
     assert "Private :: Do Not Upload" in metadata.get_all("Classifier", [])
-    assert entry_points.split() == ["[console_scripts]", "pilenode", "=", "pilenode.cli.main:main"]
+    assert sorted(entry_points.split("\n\n")[0].splitlines()[1:]) == [
+        "pilenode = pilenode.cli.main:main",
+        "pilenode-guard-off = pilenode.guard.off:main",
+    ]
 
 
 def test_each_name_has_one_owner(wheel: Path, tmp_path: Path) -> None:
