@@ -113,8 +113,8 @@ class Loop:
 
     def tick(self, now: float) -> None:
         """Judge and act once."""
-        passed = _STAGES.passed(_STAGES.begin(), "threads")
         self._board.check()
+        passed = _STAGES.passed(_STAGES.begin(), "threads")
         faults = self._self_test(now)
         passed = _STAGES.passed(passed, "limits")
         self._inputs = self._gather(faults)
@@ -141,6 +141,7 @@ class Loop:
 
     def _gather(self, faults: tuple[str, ...]) -> Inputs:
         alarms = dict(self._contacts.alarms())
+        feedback = alarms.pop(FEEDBACK, None)
         whole = self._board.whole()
         return Inputs(
             ports=self._board.inputs(),
@@ -149,7 +150,7 @@ class Loop:
             latch_store_ok=self._housekeeper.latches_ok,
             cabinet_probe=whole.probe,
             inlet=whole.inlet,
-            feedback=alarms.pop(FEEDBACK, None),
+            feedback=feedback,
             self_test=faults,
         )
 
