@@ -25,7 +25,7 @@ from pilenode.station.report import differs
 from pilenode.upstream.contract import MAX_BATCH_FACTS, Ack, FactBatch, Hello, UpstreamLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from pilenode.station.commands import Commands
     from pilenode.station.journal import Journal
@@ -101,11 +101,9 @@ class Sync:
                 since_s = clock.monotonic_s()
                 self.protocol = link.protocol
                 log.info("upstream connected", url=self._upstream.url, protocol=link.protocol)
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._listen(link))
-                    group.create_task(self._drain(link))
-                    group.create_task(self._tell_state(link))
-                    group.create_task(self._tell_results(link))
+                await _together(
+                    self._listen(link), self._drain(link), self._tell_state(link), self._tell_results(link)
+                )
         except* UpstreamLostError as lost:
             problems = sorted({str(error) for error in lost.exceptions})
             self._warn("upstream lost" if self.protocol else "upstream not reached", problem=", ".join(problems))
@@ -212,6 +210,23 @@ class Sync:
         held_back = self._limiter.admit(event, clock.monotonic_s())
         if held_back is not None:
             log.warning(event, **fields, held_back=held_back)
+
+
+async def _together(*parts: Coroutine[None, None, None]) -> None:
+    """Run ``parts`` until one fails, end the others and raise what failed.
+
+    Not a TaskGroup: that of Python 3.11 forgets that it was cancelled when a part fails in the same turn of the loop.
+    """
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+    errors = [end for end in ends if isinstance(end, Exception)]
+    if errors:
+        raise ExceptionGroup("a part failed", errors)
 
 
 async def _happens(event: asyncio.Event, within_s: float) -> None:

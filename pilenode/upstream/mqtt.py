@@ -3,7 +3,9 @@
 What aiomqtt 2.5 does not do and this file does:
 - an attempt that ends without an answer to CONNECT leaves its socket open and waits its whole time-out even when the
   broker has hung up: ``_Client`` notices and cleans up. It also watches no descriptor that is closed by then;
-- ``publish`` returns normally when the broker answers with an error, so nothing is ever concluded from it.
+- ``publish`` returns normally when the broker answers with an error, so nothing is ever concluded from it;
+- it waits with ``asyncio.wait_for``, which before Python 3.12 loses a cancellation that comes in the same turn of the
+  loop as the answer: a task that was told to end would go on for ever.
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import ssl
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import aiomqtt
@@ -35,7 +38,7 @@ from pilenode.upstream.contract import (
 from pilenode.upstream.dialect import PATIENCE_S, Dialect, Version
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable
 
     from config.schema import Upstream as Settings
     from pilenode.upstream.contract import FactBatch, Hello, StateReport, UpLeaf
@@ -55,6 +58,9 @@ _VERSION_REASONS: Final = frozenset({0x80, 0x81, 0x82, 0x84})
 _silent = logging.getLogger("pilenode.upstream.mqtt")
 _silent.addHandler(logging.NullHandler())
 _silent.propagate = False
+
+
+_Answer = TypeVar("_Answer")
 
 
 class _RefusedError(Exception):
@@ -96,6 +102,14 @@ class _Client(aiomqtt.Client):
     def _hung_up(self) -> None:
         if not self._answered and not self._connected.done():
             self._connected.set_exception(aiomqtt.MqttError("the broker hung up"))
+
+    async def _wait_for(self, fut: Awaitable[_Answer], timeout: float | None) -> _Answer:  # noqa: ASYNC109 - aiomqtt's own signature
+        seconds = self.timeout if timeout is None else timeout
+        try:
+            async with asyncio.timeout(None if seconds == math.inf else seconds):
+                return await fut
+        except TimeoutError:
+            raise aiomqtt.MqttError("Operation timed out") from None
 
     async def enter(self) -> None:
         """Connect. Raises MqttCodeError when the broker says no, MqttError when it says nothing or is not there."""

@@ -48,6 +48,7 @@ class LoopLink:
         self.results: list[CommandResult] = []
         self.heard: asyncio.Queue[Ack | IncomingCommand | None] = asyncio.Queue()
         self.lost = False
+        self.breaks_when_left = False
 
     def _check(self) -> None:
         if self.lost:
@@ -75,8 +76,13 @@ class LoopLink:
 
     async def incoming(self) -> AsyncIterator[Ack | IncomingCommand]:
         """Yield what is put in; None cuts the connection."""
-        while (message := await self.heard.get()) is not None:
-            yield message
+        try:
+            while (message := await self.heard.get()) is not None:
+                yield message
+        except asyncio.CancelledError:
+            if self.breaks_when_left:
+                raise UpstreamLostError("cut while leaving") from None
+            raise
         raise UpstreamLostError("cut")
 
     def seqs(self) -> list[int]:
@@ -297,6 +303,26 @@ def test_unreachable_backend_is_tried_for_ever(tmp_path: Path, guard: FakeGuard)
         assert bench.sync.protocol == "loop"
 
     play(tmp_path, guard, story)
+
+
+def test_end_is_obeyed_although_the_connection_breaks_in_the_same_moment(tmp_path: Path, guard: FakeGuard) -> None:
+    """A sync that is told to end while its connection is being lost ends, and does not connect once more."""
+
+    async def main() -> None:
+        async with guard:
+            bench = Bench(tmp_path, guard, 30.0)
+            await bench.sessions.tick()
+            running = asyncio.create_task(bench.sync.run())
+            await bench.until(lambda: bench.upstream.links and bench.link.hellos)
+            bench.link.breaks_when_left = True
+            running.cancel()
+            await asyncio.wait([running], timeout=2.0)
+            assert running.cancelled()
+            assert bench.upstream.attempts == 1
+            await bench.guard_link.close()
+            await bench.journal.close()
+
+    asyncio.run(main())
 
 
 def command(name: str, port: int = 1) -> IncomingCommand:

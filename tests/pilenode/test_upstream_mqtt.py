@@ -29,7 +29,7 @@ from pilenode.upstream.contract import (
     down,
     up,
 )
-from pilenode.upstream.mqtt import MAX_MESSAGE_BYTES, MqttUpstream
+from pilenode.upstream.mqtt import MAX_MESSAGE_BYTES, MqttUpstream, _Client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -294,6 +294,36 @@ def test_missing_secrets_are_a_failure_and_not_the_end(tmp_path: Path) -> None:
 
 
 # -- TLS -------------------------------------------------------------------------------------------------------
+
+
+def test_order_to_end_is_not_lost_to_an_answer_of_the_same_moment() -> None:
+    """A task that waits for the broker ends when told to, also when the answer comes in the same turn of the loop."""
+
+    async def main() -> None:
+        client = _Client("127.0.0.1", timeout=5.0)
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        waiting = asyncio.create_task(client._wait_for(answer, None))
+        await asyncio.sleep(0)
+        answer.set_result("too late")
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(main())
+
+
+def test_patience_with_the_broker_has_an_end() -> None:
+    """An answer that does not come in time is a failure of the connection; one that does is handed over."""
+
+    async def main() -> None:
+        client = _Client("127.0.0.1", timeout=5.0)
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        with pytest.raises(aiomqtt.MqttError, match="timed out"):
+            await client._wait_for(asyncio.shield(answer), 0.01)
+        answer.set_result("here")
+        assert await client._wait_for(answer, 0.01) == "here"
+
+    asyncio.run(main())
 
 
 def _openssl(directory: Path, *arguments: str) -> None:
