@@ -12,7 +12,8 @@ from safety import budget as arithmetic
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from config.schema import Bus, Config, Inlet, Meter, MeterProfile, Port
+    from config.schema import Bus, Config, Inlet, Meter, Port
+    from config.schema_meter import MeterProfile
     from safety.budget import MeterTiming, Path
     from safety.limits import PortLimits
 

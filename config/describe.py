@@ -11,7 +11,8 @@ from inspect import cleandoc
 import msgspec
 from msgspec import inspect
 
-from config.schema import Config, MeterProfile, Profile
+from config.schema import Config, Profile
+from config.schema_meter import MeterProfile
 from config.walk import bounds, plain, show, unit
 
 _HEAD = """# Configuration reference

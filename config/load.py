@@ -18,7 +18,8 @@ from config.cross import config_findings, unknown
 from config.cross_meter import meter_findings
 from config.errors import ConfigError
 from config.read import Source, parse, place, read
-from config.schema import Config, MeterProfile, Profile
+from config.schema import Config, Profile
+from config.schema_meter import MeterProfile
 from config.walk import Walker
 from safety.completion_limits import CompletionLimits
 from safety.limits import CabinetLimits, PortLimits

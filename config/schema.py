@@ -112,6 +112,9 @@ class Meter(_Table, frozen=True, kw_only=True):
 
     model: Annotated[Name, Meta(description="Name of a profile in config/meters")]
     unit: Annotated[int, Meta(ge=1, le=247, description="Modbus address")]
+    channel: Annotated[
+        int, Meta(ge=1, le=8, description="Channel of a meter with several; each serves a port of its own")
+    ] = 1
     bus: Annotated[Name, Meta(description="Name of a [[bus]]")]
     position: Annotated[
         Literal["before_relay", "behind_relay"],
@@ -388,71 +391,3 @@ class Profile(_Table, frozen=True, kw_only=True):
     tests: Tests = Tests()
     completion: Completion = Completion()
     upstream: Upstream | None = None
-
-
-# -- meter profiles (config/meters/*.toml) -----------------------------------------------------------------
-
-
-class MeterSerial(_Table, frozen=True, kw_only=True):
-    """How the meter leaves the factory."""
-
-    baud: Annotated[Baud, Meta(description="Bits per second")]
-    parity: Annotated[Literal["N", "E", "O"], Meta(description="Parity: none, even or odd")] = "N"
-    stopbits: Annotated[Literal[1, 2], Meta(description="Stop bits")] = 1
-    unit: Annotated[int, Meta(ge=1, le=247, description="Modbus address")] = 1
-
-
-class MeterBlock(_Table, frozen=True, kw_only=True):
-    """Neighbouring registers read in one transaction."""
-
-    name: Annotated[Name, Meta(description="By which values refer to this block")]
-    start: Annotated[int, Meta(ge=0, le=0xFFFF, description="First zero-based PDU address")]
-    count: Annotated[int, Meta(ge=1, le=125, description="Number of registers")]
-    rate: Annotated[Literal["fast", "slow"], Meta(description="fast: every sweep; slow: rides along now and then")] = (
-        "fast"
-    )
-
-
-class MeterValue(_Table, frozen=True, kw_only=True):
-    """One quantity inside a block."""
-
-    block: Annotated[Name, Meta(description="Name of a [[block]]")]
-    address: Annotated[int, Meta(ge=0, le=0xFFFF, description="Zero-based PDU address")]
-    type: Annotated[
-        Literal["u16", "s16", "u32", "s32", "f32"], Meta(description="Unsigned, signed or IEEE 754, with its bits")
-    ]
-    scale: Annotated[float, Meta(gt=0, description="Multiplies the raw value into the unit of the key")] = 1.0
-    word_order: Annotated[Literal["high_first", "low_first"], Meta(description="Order of 16-bit words")] = "high_first"
-
-
-class MeterValues(_Table, frozen=True, kw_only=True):
-    """The quantities pilenode uses; the unit is in the key."""
-
-    voltage_v: MeterValue
-    current_a: MeterValue
-    power_w: MeterValue
-    energy_wh: MeterValue
-    power_factor: MeterValue | None = None
-    frequency_hz: MeterValue | None = None
-
-
-class MeterProfile(_Table, frozen=True, kw_only=True):
-    """A meter as data."""
-
-    model: Annotated[Name, Meta(description="Name of this profile and of its file")]
-    title: Annotated[str, Meta(max_length=120, description="Maker and type, for people")]
-    source: Annotated[str, Meta(max_length=400, description="Where the table comes from")]
-    experimental: Annotated[bool, Meta(description="Not yet seen working on real hardware")] = False
-    refresh_ms: Annotated[
-        float,
-        Meta(ge=0, le=5000, description="How often the meter renews its registers, milliseconds; 1000 where unknown"),
-    ] = 1000.0
-    function: Annotated[Literal[3, 4], Meta(description="Modbus function that reads the values")]
-    bytes_per_register: Annotated[Literal[2, 4], Meta(description="What one register of the reply takes")] = 2
-    signed_power: Annotated[
-        bool, Meta(description="Power may be negative when the clamp is reversed; its size counts")
-    ] = False
-    serial: MeterSerial
-    block: Annotated[list[MeterBlock], Meta(min_length=1, max_length=8)]
-    values: MeterValues
-    quirks: Annotated[list[str], Meta(description="What a reader of this file should know")] = []

@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from drivers.frames import Question
     from safety.reading import Missing, MissingReason, ProbeReading
 
 
 class Line(Protocol):
     """One serial line with Modbus RTU slaves on it. One transaction at a time; not thread-safe."""
 
-    def read(
-        self, unit: int, function: int, start: int, count: int, bytes_per_register: int = 2
-    ) -> bytes | MissingReason:
-        """Return the data bytes of one reply (``count * bytes_per_register``), or why there is none."""
+    def read(self, question: Question) -> bytes | MissingReason:
+        """Return the data bytes of one reply (``question.size``), or why there is none."""
 
-    def transaction_s(self, count: int, bytes_per_register: int = 2) -> float:
-        """Return the longest time one good ``read`` of that size may take, in seconds."""
+    def transaction_s(self, size: int) -> float:
+        """Return the longest time one good ``read`` of ``size`` data bytes may take, in seconds."""
 
-    def failure_s(self, count: int, bytes_per_register: int = 2) -> float:
+    def failure_s(self, size: int) -> float:
         """Return the longest time one failing ``read`` of that size costs, quiet time included, in seconds."""
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from drivers.frames import Question
 from drivers.registers import decode
 from safety.reading import MeterReading, Missing, MissingReason
 
@@ -22,8 +23,11 @@ class Meter:
 
     def __init__(self, line: Line, unit: int, register_map: RegisterMap) -> None:
         self._line = line
-        self._unit = unit
         self._map = register_map
+        self._questions = {
+            block.name: Question(unit, register_map.function, block.start, block.count, register_map.bytes_per_register)
+            for block in register_map.blocks
+        }
         self._energy: tuple[float, float] | None = None  # Wh, and when it was taken
         self._missing_since_s: float | None = None
 
@@ -45,21 +49,18 @@ class Meter:
 
     def cost_s(self, *, slow: bool) -> float:
         """Return the longest time a good ``poll`` may take, in seconds (see ``Line.transaction_s``)."""
-        width = self._map.bytes_per_register
-        return sum(self._line.transaction_s(block.count, width) for block in self._blocks(slow=slow))
+        return sum(self._line.transaction_s(self._questions[block.name].size) for block in self._blocks(slow=slow))
 
     def failure_s(self) -> float:
         """Return the longest time one failing transaction of a ``poll`` costs, in seconds (see ``Line.failure_s``)."""
-        return max(self._line.failure_s(block.count, self._map.bytes_per_register) for block in self._map.blocks)
+        return max(self._line.failure_s(question.size) for question in self._questions.values())
 
     def _read(self, now: Callable[[], float], *, slow: bool) -> MeterReading | MissingReason:
         values: dict[str, float] = {}
         times_s: list[float] = []
         energy = self._energy
         for block in self._blocks(slow=slow):
-            data = self._line.read(
-                self._unit, self._map.function, block.start, block.count, self._map.bytes_per_register
-            )
+            data = self._line.read(self._questions[block.name])
             if isinstance(data, bytes):
                 times_s.append(now())
                 decoded = decode(block, data, self._map.bytes_per_register)

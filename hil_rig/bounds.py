@@ -17,7 +17,8 @@ from safety.cabinet_heat import TOGETHER_S
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from config.schema import Bus, Config, MeterProfile
+    from config.schema import Bus, Config
+    from config.schema_meter import MeterProfile
     from safety.budget import MeterTiming
     from safety.limits import CabinetLimits, PortLimits
 

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from config.schema import MeterValue, MeterValues
+from config.schema_meter import MeterValue, MeterValues
 from hil_rig.wire import Reply, crc16
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from config.schema import MeterProfile
+    from config.schema_meter import MeterProfile
     from hil_rig.world import Quantities
 
 _FORMATS = {"u16": ">H", "s16": ">h", "u32": ">I", "s32": ">i", "f32": ">f"}

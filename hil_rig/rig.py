@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
-    from config.schema import MeterProfile
+    from config.schema_meter import MeterProfile
     from hil_rig.loads import Load
     from hil_rig.world import Quantities
 

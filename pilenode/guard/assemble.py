@@ -16,8 +16,9 @@ from safety.catalogue_entry import Effect
 from safety.state import Contact, Settings
 
 if TYPE_CHECKING:
-    from config.schema import Bus, Config, Inlet, Input, MeterProfile
+    from config.schema import Bus, Config, Inlet, Input
     from config.schema import Meter as MeterTable
+    from config.schema_meter import MeterProfile
 
 #: Name of the contactor's auxiliary contact among the inputs; the schema allows no blank in a name of the user's.
 FEEDBACK = "contactor feedback"

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from msgspec import inspect
 
 from config import load
-from config.schema import Config, Limits, MeterProfile, Upstream
+from config.schema import Config, Limits, Upstream
+from config.schema_meter import MeterProfile
 from config.walk import NOTHING, Walker, show, unit
 
 _EXAMPLE = Path(load.__file__).with_name("example.toml").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from typing import TypedDict
 import pytest
 
 from config.load import load_meter, meters
-from drivers.bus import check_reply, encode_request
+from drivers.frames import Question
 from drivers.registers import Block, RegisterMap, decode
 from pilenode.guard.assemble import register_map
 
@@ -68,8 +68,9 @@ def test_a_frame_means_its_values(model: str, frame: Frame) -> None:
     table = register_map(load_meter(model))
     request, reply = bytes.fromhex(frame["request"]), bytes.fromhex(frame["reply"])
     start, count = range_of(frame)
-    assert encode_request(request[0], table.function, start, count) == request
-    data = check_reply(reply, request[0], table.function, count * table.bytes_per_register)
+    question = Question(request[0], table.function, start, count, table.bytes_per_register)
+    assert question.frame == request
+    data = question.check(reply)
     assert isinstance(data, bytes)
     assert decode(block_of(table, start, count), data, table.bytes_per_register) == pytest.approx(frame["values"])
 

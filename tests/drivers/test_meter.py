@@ -165,10 +165,10 @@ def test_everything_in_one_block_is_one_transaction(slave: Slave, line: SerialLi
 
 def test_the_budget_counts_every_block(line: SerialLine, meter: Meter) -> None:
     """The cost of a poll is that of its blocks, the cost of a failure that of the worst one."""
-    fast_s = line.transaction_s(6) + line.transaction_s(2)
+    fast_s = line.transaction_s(12) + line.transaction_s(4)
     assert meter.cost_s(slow=False) == pytest.approx(fast_s)
-    assert meter.cost_s(slow=True) == pytest.approx(fast_s + line.transaction_s(2))
-    assert meter.failure_s() == pytest.approx(line.failure_s(6))
+    assert meter.cost_s(slow=True) == pytest.approx(fast_s + line.transaction_s(4))
+    assert meter.failure_s() == pytest.approx(line.failure_s(12))
 
 
 def test_four_bytes_per_register_reach_the_line(slave: Slave, line: SerialLine) -> None:

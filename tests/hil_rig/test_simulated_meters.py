@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from config.load import load_meter, meters
-from config.schema import MeterValue
+from config.schema_meter import MeterValue
 from hil_rig.meters import SimulatedMeter, encode
 from hil_rig.wire import Reply, crc16
 from hil_rig.world import Quantities
 
 if TYPE_CHECKING:
-    from config.schema import MeterProfile
+    from config.schema_meter import MeterProfile
 
 #: What the vendor's example of a PZEM-004T v3 measured.
 VECTOR = Quantities(225.7, 0.108, 24.4, 1.0, 50.0, 38.0)
