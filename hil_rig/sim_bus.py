@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from pilenode.guard.schedule import Turn, choose, energy_due
+from pilenode.guard.schedule import InUse, Turn, choose, energy_due
 from safety.overload import suspicious
 from safety.reading import MeterReading, Missing, MissingReason, ProbeReading
 
@@ -80,6 +80,7 @@ class SimLine:
         self._wire = wire
         self._board = board
         self._turns = {port: Turn(port) for port in sockets}
+        self._in_use = InUse()
         self._free_s = 0.0
         self._suspect: set[int] = set()
         self._asked_twice: Turn | None = None
@@ -104,7 +105,9 @@ class SimLine:
 
     def _work(self) -> None:
         start_s = self._free_s
-        turn = self._asked_twice or choose(self._turns.values(), start_s)
+        live, wanted = self._board.wishes()
+        pressing = self._in_use.ports(live | wanted, start_s)
+        turn = self._asked_twice or choose(self._turns.values(), start_s, pressing)
         if turn is None:
             self._free_s += _ALL_DEAD_S
             return
@@ -112,7 +115,6 @@ class SimLine:
             self._asked_twice = turn
             return
         self._asked_twice = None
-        live, wanted = self._board.wishes()
         slow = energy_due(turn, self._turns.values(), start_s, live=live, wanted=wanted)
         outcome = self._poll(turn.port, slow=slow)
         good = isinstance(outcome, MeterReading)

@@ -1,6 +1,8 @@
 """Which meter is read next: a pure decision over what was tried when.
 
-Every meter gets its turn in order; one that keeps failing is tried less and less often, so that it costs the others
+Meters of ports in use come first and most often; idle ones are read about once a second in between, and never twice
+between two reads of the same port in use: so a port in use never waits longer than when everybody has a turn, which
+is what the budget computes with. A meter that keeps failing is tried less and less often, so that it costs the others
 at most one time-out per pause. It is never given up.
 
 Energy registers that need a read of their own ride along with few of the polls: how many is part of the promise in
@@ -12,16 +14,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pilenode.guard.board import CABINET
 from safety.budget import ENERGY_APART
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
 #: Failures in a row before a meter is tried less often. Two lost frames are noise, three are a dead meter.
 PATIENCE: Final = 3
 #: First and longest pause between two tries of a dead meter, seconds.
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 5.0
+#: An idle meter is due after so long, in alternation with ports in use; after so long it comes before them, seconds.
+#: Readings of idle ports expire as well (``limits.meter_max_age_s``, 3 s), and a start must find a fresh one.
+IDLE_DUE_S: Final = 1.0
+IDLE_URGENT_S: Final = 2.0
+#: A port counts as in use for so long after its session, seconds: whether its relay has opened must be seen soon.
+WATCHED_S: Final = 10.0
 #: From this age on an energy register is due, seconds: while a session runs, and while none does.
 ENERGY_LIVE_S: Final = 1.0
 ENERGY_IDLE_S: Final = 10.0
@@ -40,6 +49,19 @@ class Turn:
     energy_s: float | None = None
 
 
+class InUse:
+    """Which ports are read first: those of sessions, those that had one ``WATCHED_S`` ago, and then the inlet too."""
+
+    def __init__(self) -> None:
+        self._until_s: dict[int, float] = {}
+
+    def ports(self, live: Collection[int], now: float) -> frozenset[int]:
+        """Return the ports in use at ``now``; ``live`` are those of sessions."""
+        self._until_s |= dict.fromkeys(live, now + WATCHED_S)
+        used = frozenset(port for port, until_s in self._until_s.items() if now < until_s)
+        return used | {CABINET} if used else used
+
+
 def pause_s(failures: int) -> float:
     """Return how long a meter with that many failures in a row is left alone, in seconds."""
     if failures < PATIENCE:
@@ -47,10 +69,25 @@ def pause_s(failures: int) -> float:
     return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - PATIENCE, 10))
 
 
-def choose(turns: Iterable[Turn], now: float) -> Turn | None:
-    """Return the turn to take now, the one that waited longest, or None when every meter is in its pause."""
+def choose(turns: Collection[Turn], now: float, pressing: Collection[int] = ()) -> Turn | None:
+    """Return the turn to take now, or None when every meter is in its pause.
+
+    ``pressing`` are the ports in use. Among equals the one that waited longest is next, one never tried first of all.
+    """
     due = [turn for turn in turns if turn.tried_s is None or now - turn.tried_s >= pause_s(turn.failures)]
-    return min(due, key=lambda turn: -1.0 if turn.tried_s is None else turn.tried_s, default=None)
+    live = min((turn for turn in due if turn.port in pressing), key=_tried_s, default=None)
+    idle = min((turn for turn in due if turn.port not in pressing), key=_tried_s, default=None)
+    if live is None or idle is None:
+        return live or idle
+    if _tried_s(idle) >= _tried_s(live):
+        return live  # since the idle one was read, not every port in use has had its turn
+    waited_s = now - _tried_s(idle)
+    after_live = max(turns, key=_tried_s).port in pressing
+    return idle if waited_s >= (IDLE_DUE_S if after_live else IDLE_URGENT_S) else live
+
+
+def _tried_s(turn: Turn) -> float:
+    return float("-inf") if turn.tried_s is None else turn.tried_s
 
 
 def energy_due(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pilenode import clock
-from pilenode.guard.schedule import Turn, choose, energy_due
+from pilenode.guard.schedule import InUse, Turn, choose, energy_due
 from safety.overload import suspicious
 from safety.reading import MeterReading
 
@@ -55,14 +55,15 @@ class BusWorker(Worker):
         self._meters = meters
         self._limits = limits
         self._turns = {port: Turn(port) for port in meters}
+        self._in_use = InUse()
 
     def _work(self) -> None:
         now = clock.monotonic_s()
-        turn = choose(self._turns.values(), now)
+        live, wanted = self._board.wishes()
+        turn = choose(self._turns.values(), now, self._in_use.ports(live | wanted, now))
         if turn is None:
             self._halt.wait(_ALL_DEAD_S)
             return
-        live, wanted = self._board.wishes()
         slow = energy_due(turn, self._turns.values(), now, live=live, wanted=wanted)
         good = self._poll(turn.port, slow=slow)
         self._turns[turn.port] = replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
@@ -10,7 +11,16 @@ import pytest
 
 from pilenode import clock
 from pilenode.guard import loop
-from pilenode.guard.schedule import ENERGY_STARVED_S, PATIENCE, Turn, choose, energy_due, pause_s
+from pilenode.guard.schedule import (
+    ENERGY_STARVED_S,
+    IDLE_URGENT_S,
+    PATIENCE,
+    InUse,
+    Turn,
+    choose,
+    energy_due,
+    pause_s,
+)
 from pilenode.guard.workers import BusWorker
 from safety import budget
 from safety.budget import MeterTiming, line_timing, oldest_s, seen
@@ -50,6 +60,72 @@ def test_a_dead_meter_does_not_push_a_live_one_away() -> None:
     """While one meter is in its pause the others go on."""
     dead, alive = Turn(1, tried_s=0.0, failures=9), Turn(2, tried_s=3.0)
     assert choose([dead, alive], 4.9) == alive
+
+
+# -- ports in use ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("idle_tried_s", "last", "port"),
+    [
+        (99.01, 1, 1),  # 0.99 s: not due
+        (99.0, 1, 3),  # due, and a port in use was read last
+        (99.0, 4, 1),  # due, but an idle one was read last
+        (98.01, 4, 1),
+        (98.0, 4, 3),  # urgent: comes before ports in use
+    ],
+)
+def test_ports_in_use_come_first_and_idle_ones_are_not_forgotten(idle_tried_s: float, last: int, port: int) -> None:
+    """An idle meter has its turn after 1 s in alternation with ports in use, and after 2 s whatever was read last."""
+    turns = {1: Turn(1, tried_s=99.5), 2: Turn(2, tried_s=99.6), 3: Turn(3, tried_s=idle_tried_s)}
+    turns[4] = Turn(4, tried_s=99.3)
+    turns[last] = replace(turns[last], tried_s=99.9)
+    turns[1 if last != 1 else 2] = replace(turns[1 if last != 1 else 2], tried_s=99.2)
+    chosen = choose([*turns.values()], 100.0, frozenset({1, 2}))
+    assert chosen is not None
+    assert chosen.port == (2 if port == last == 1 else port)
+
+
+def test_an_idle_meter_is_not_read_twice_before_every_port_in_use_was_read() -> None:
+    """However long a port in use takes, an idle one that was read since waits: the budget counts one turn for each."""
+    turns = [Turn(1, tried_s=10.0), Turn(2, tried_s=20.0), Turn(3, tried_s=10.1)]
+    chosen = choose(turns, 100.0, frozenset({1, 2}))
+    assert chosen == turns[0]
+    assert choose([replace(turns[0], tried_s=99.0), turns[1], turns[2]], 100.0, frozenset({1, 2})) == turns[2]
+
+
+@pytest.mark.parametrize(("passed_s", "used"), [(9.99, {0, 1}), (10.0, set())])
+def test_a_port_counts_as_in_use_for_a_while_after_its_session(passed_s: float, used: set[int]) -> None:
+    """Ten seconds for the relay to be seen open; the inlet meter is read like a port in use while there is one."""
+    in_use = InUse()
+    assert in_use.ports((), 50.0) == frozenset()
+    assert in_use.ports({1}, 100.0) == {0, 1}
+    assert in_use.ports((), 100.0 + passed_s) == used
+
+
+@pytest.mark.parametrize(("ports", "live"), [(20, 1), (20, 10), (20, 19), (4, 1), (10, 2), (40, 4)])
+def test_ports_in_use_are_read_most_often_and_idle_ones_stay_fresh(
+    monkeypatch: pytest.MonkeyPatch, ports: int, live: int
+) -> None:
+    """A port in use never waits longer than a whole round; with few of them they are read several times as often."""
+    wire = Wire(frozenset(range(1, live + 1)))
+    monkeypatch.setattr(clock, "monotonic_s", wire)
+    worker, _ = _bus(wire, ports, FAST)
+    for _ in range(ports):
+        worker._work()
+    wire.posted.clear()
+    for _ in range(100 * ports):
+        worker._work()
+    gaps = {
+        port: [later - earlier for (earlier, _), (later, _) in pairwise(posted)] for port, posted in wire.posted.items()
+    }
+    round_s = ports * FAST.full_s
+    assert max(max(gaps[port]) for port in range(1, live + 1)) <= round_s + 1e-6
+    idle_s = max(max(gaps[port]) for port in range(live + 1, ports + 1))
+    assert idle_s <= max(2 * round_s, IDLE_URGENT_S + 0.5)
+    if 3 * live <= ports and round_s < IDLE_URGENT_S:  # a slower line has nothing to spare
+        mean_s = sum(sum(gaps[port]) for port in range(1, live + 1)) / sum(len(gaps[n]) for n in range(1, live + 1))
+        assert mean_s <= 0.6 * round_s
 
 
 # -- energy registers --------------------------------------------------------------------------------------
@@ -203,6 +279,7 @@ def _bus(wire: Wire, ports: int, model: MeterTiming) -> tuple[BusWorker, dict[in
 
 
 PZEM = MeterTiming(line_timing(9600, "N", 1, 0.1), fast=(20,))
+FAST = MeterTiming(line_timing(19_200, "N", 1, 0.02), fast=(20,))
 SDM = MeterTiming(line_timing(19_200, "N", 1, 0.04), fast=(28,), slow=(4,))
 
 
