@@ -156,12 +156,11 @@ class SerialLine:
             raise OSError(f"{self.device} took a part of a request")
         sent_s = time.monotonic() + len(request) * self.timing.character_s
         self._last_byte_s = sent_s
-        frame, looks = self._receive(exchange, sent_s)
+        frame, begun_s, looks = self._receive(exchange, sent_s)
         outcome = exchange.check(frame)
         if isinstance(outcome, bytes):
-            begun_s = self._last_byte_s - len(frame) * self.timing.character_s - sent_s
             pace = self._paces.get(request[0])
-            self._paces[request[0]] = learned(pace, begun_s, at_first_look=looks == 1)
+            self._paces[request[0]] = learned(pace, begun_s - sent_s, at_first_look=looks == 1)
         return outcome
 
     def _await_silence(self) -> bool:
@@ -172,10 +171,10 @@ class SerialLine:
                 return True
         return False
 
-    def _receive(self, exchange: Exchange, sent_s: float) -> tuple[bytes, int]:
-        """Return what came until the reply was complete, the line fell silent or the deadline passed, and the looks.
+    def _receive(self, exchange: Exchange, sent_s: float) -> tuple[bytes, float, int]:
+        """Return what came until the reply was complete, the line fell silent or the deadline passed.
 
-        One look at the computed end of the reply (at its first byte while the unit is not known yet), and one for each
+        And when it can have begun at the latest, and how many looks it took. One look at the computed end of the reply (at its first byte while the unit is not known yet), and one for each
         part that is missing then: never a wake-up per byte.
         """
         character_s = self.timing.character_s
@@ -185,20 +184,22 @@ class SerialLine:
         listen_until_s = deadline_s = sent_s + patience_s + reply_s + LATENESS_S
         if pace is not None:
             _sleep_until(sent_s + pace.look_s + reply_s)
-        frame, looks = b"", 0
+        frame, begun_s, looks = b"", deadline_s, 0
         while (missing := self._missing(exchange, frame)) > 0:
             if frame:
                 now_s = time.monotonic()
-                # an exception reply ends earlier than a good one
+                # An exception reply ends earlier than a good one. The last byte is not slept for but waited for: a
+                # nap that is a character too long would be lost, and the pace would be learned wrong.
                 awaited = missing if len(frame) >= EXCEPTION_BYTES else EXCEPTION_BYTES - len(frame)
-                nap_s = max(0.0, min(awaited * character_s, deadline_s - now_s))
+                nap_s = max(0.0, min((awaited - 1) * character_s, deadline_s - now_s))
                 time.sleep(nap_s)
-                listen_until_s = min(deadline_s, now_s + nap_s + LATENESS_S)
+                listen_until_s = min(deadline_s, now_s + awaited * character_s + LATENESS_S)
             if not self._readable(listen_until_s):
                 break
             frame = self._without_echo(exchange, frame + self._take(missing, hung_up_without=True))
+            begun_s = min(begun_s, self._last_byte_s - len(frame) * character_s)
             looks += 1
-        return frame, looks
+        return frame, begun_s, looks
 
     def _missing(self, exchange: Exchange, frame: bytes) -> int:
         """Return how many bytes are still to come."""

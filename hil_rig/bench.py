@@ -5,6 +5,7 @@
 - ``cabinet-hazards``: every kind of hazard of the whole cabinet;
 - ``dead-man``: from SIGKILL of guard to the dropped contactor;
 - ``ticks``: lateness of guard's ticks, real-time or not, idle or loaded; the count is seconds;
+- ``bus``: cycle, silences and CPU beside other Modbus clients on the same rack; the count is rounds;
 - ``station-kills``: station killed at random moments while sessions run; sessions lost or doubled upstream.
 
 Exit status 0 when every figure keeps its bound, 1 when one is missed.
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil_rig import (
+    bench_bus,
     bench_cabinet_hazards,
     bench_dead_man,
     bench_hazards,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from hil_rig.figures import Figure
 
 FIGURES = {
+    "bus": (bench_bus.measure, 5),
     "over-current": (bench_over_current.measure, 200),
     "hazards": (bench_hazards.measure, 1000),
     "cabinet-hazards": (bench_cabinet_hazards.measure, 60),
