@@ -6,8 +6,9 @@ takes it. Hence the discipline of this file:
 - t3.5 of silence before every request, measured from the last byte seen or sent, with the input drained first;
 - the length of the reply is computed from the request (``drivers.frames``); unit, function, byte count and CRC must
   all agree;
-- after any failed read the line is drained until it has been quiet for a quiet time, and the unit is *suspect*: its
-  next good-looking reply is thrown away, the line drained again and the question repeated.
+- after any failed read the line is drained until it has been quiet for a quiet time, and the unit is *suspect*: the
+  next thing it says is thrown away, the line drained again and the question repeated;
+- a reply with the beginning of another one behind it is none.
 
 What remains: a reply of the right unit, function and length that comes more than two quiet times after its time-out
 cannot be told from a good one by anybody. ``turnaround_s`` must be honest.
@@ -49,6 +50,8 @@ REOPEN_S: Final = 1.0
 
 #: Pause between two looks at a talking line while it is drained, seconds.
 _DRAIN_STEP_S: Final = 0.01
+#: So much of what follows a reply is looked at: unit and function, if another one begins there.
+_PEEK_BYTES: Final = 2
 #: The kernel's input buffer of a tty.
 _DRAIN_BYTES: Final = 4096
 
@@ -134,7 +137,7 @@ class SerialLine:
             return MissingReason.BUS_LOST
         unit = exchange.frame[0]
         reply = self._exchange(exchange)
-        if isinstance(reply, bytes) and unit in self._suspects:
+        if unit in self._suspects and reply is not MissingReason.TIMEOUT:
             self._count(unit, "discarded")
             self._drain(exchange.reply_bytes)
             reply = self._exchange(exchange)
@@ -157,7 +160,10 @@ class SerialLine:
         sent_s = time.monotonic() + len(request) * self.timing.character_s
         self._last_byte_s = sent_s
         frame, begun_s, looks = self._receive(exchange, sent_s)
-        outcome = exchange.check(frame)
+        length = reply_length(frame, request[1], exchange.reply_bytes)
+        frame, more = frame[:length], frame[length:]
+        # Two replies where one was due: the first may be an old one, sent twice. Noise behind a reply does no harm.
+        outcome = MissingReason.BAD_FRAME if more and frame.startswith(more) else exchange.check(frame)
         if isinstance(outcome, bytes):
             pace = self._paces.get(request[0])
             self._paces[request[0]] = learned(pace, begun_s - sent_s, at_first_look=looks == 1)
@@ -174,8 +180,9 @@ class SerialLine:
     def _receive(self, exchange: Exchange, sent_s: float) -> tuple[bytes, float, int]:
         """Return what came until the reply was complete, the line fell silent or the deadline passed.
 
-        And when it can have begun at the latest, and how many looks it took. One look at the computed end of the reply (at its first byte while the unit is not known yet), and one for each
-        part that is missing then: never a wake-up per byte.
+        And when it can have begun at the latest, and how many looks it took: one at the computed end of the reply (at
+        its first byte while the unit is not known yet), one for each part that is missing then. Never a wake-up per
+        byte.
         """
         character_s = self.timing.character_s
         pace = self._paces.get(exchange.frame[0])
@@ -196,7 +203,7 @@ class SerialLine:
                 listen_until_s = min(deadline_s, now_s + awaited * character_s + LATENESS_S)
             if not self._readable(listen_until_s):
                 break
-            frame = self._without_echo(exchange, frame + self._take(missing, hung_up_without=True))
+            frame = self._without_echo(exchange, frame + self._take(missing + _PEEK_BYTES, hung_up_without=True))
             begun_s = min(begun_s, self._last_byte_s - len(frame) * character_s)
             looks += 1
         return frame, begun_s, looks

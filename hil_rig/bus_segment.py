@@ -68,7 +68,7 @@ class RackProcess:
             self._say("end\n")
             said = json.loads(self._line())
             self.heard = Heard(tuple(map(tuple, said["requests"])), said["short_gaps"], said["gap_p50_ms"])
-            self._process.wait(5.0)
+            self._process.communicate(timeout=5.0)  # closes both pipes
 
     def _say(self, text: str) -> None:
         if self._process.stdin is None:
@@ -98,9 +98,13 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One client on one rack for some cycles. ``cpu_s`` per 1,000 polls; ``ratio`` to the limit of the wire."""
+    """One client on one rack for some cycles. ``cpu_s`` per 1,000 polls.
+
+    ``ratio`` and ``best``: the median and the shortest cycle against the limit of the wire.
+    """
 
     ratio: float
+    best: float
     short_gaps: int
     gap_p50_ms: float
     cpu_s: float
@@ -119,6 +123,7 @@ def run(client: str, baud: int, units: int, cycles: int) -> Segment:
     polls = said.get("polls", float(len(heard.requests)))
     return Segment(
         ratio=median(heard.cycles_s()) / limit_s(baud, units),
+        best=min(heard.cycles_s()) / limit_s(baud, units),
         short_gaps=heard.short_gaps,
         gap_p50_ms=heard.gap_p50_ms or 0.0,
         cpu_s=said["cpu_s"] / polls * 1000,
