@@ -84,8 +84,8 @@ TERMS: Final = {
     "probes": TermWords(
         "p",
         "探头轮询",
-        "round over all probes",
-        "每个探头 0.8 秒加 onewire.interval_s",
-        "0.8 s for each probe and onewire.interval_s",
+        "until its probe is read",
+        "1-wire：每个探头 0.8 秒加 onewire.interval_s；模块和转换器按其 interval_s",
+        "1-wire: 0.8 s for each probe and onewire.interval_s; module or converter: its turn",
     ),
 }

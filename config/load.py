@@ -14,6 +14,7 @@ import msgspec
 from msgspec import inspect
 
 from config import budget as promise
+from config import cross_probe
 from config.cross import config_findings, unknown
 from config.cross_meter import meter_findings
 from config.errors import ConfigError
@@ -94,7 +95,11 @@ def _judge(text: str, file: str, folder: Path) -> tuple[Merged | None, list[Prob
     merged = _merge(source.data, profile.data)
     walker = Walker()
     clean = walker.visit(inspect.type_info(Config), merged)
-    findings = [*walker.findings, *config_findings(clean, meters(), _names(folder))]
+    findings = [
+        *walker.findings,
+        *config_findings(clean, meters(), _names(folder), cross_probe.pins(clean)),
+        *cross_probe.probe_findings(clean, merged),
+    ]
     problems += place(findings, source, profile)
     if problems:
         return None, problems

@@ -10,13 +10,16 @@ without a chip shows the smallest number there is. *Not seen by us on a real mod
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
+from drivers.frames import Question
 from drivers.thermometer import is_power_on
 from safety.reading import MAX_PROBE_C, MIN_PROBE_C, Missing, MissingReason, ProbeReading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+
+    from drivers.contracts import Line
 
 #: Inputs of the module, its first register and the function that reads them.
 CHANNELS: Final = 8
@@ -25,19 +28,6 @@ FUNCTION: Final = 3
 _BYTES: Final = 2
 _STEPS_PER_K: Final = 10
 _NOTHING_CONNECTED: Final = -0x8000
-
-
-class Line(Protocol):
-    """The part of ``contracts.Line`` that is used here."""
-
-    def read(self, unit: int, function: int, start: int, count: int) -> bytes | MissingReason:
-        """Return the data bytes of one reply, or why there is none."""
-
-    def transaction_s(self, count: int) -> float:
-        """Return the longest time one good ``read`` of that size may take, in seconds."""
-
-    def failure_s(self, count: int) -> float:
-        """Return the longest time one failing ``read`` of that size costs, in seconds."""
 
 
 def decode(data: bytes) -> tuple[float | MissingReason, ...]:
@@ -62,7 +52,7 @@ class TemperatureModule:
 
     def __init__(self, line: Line, unit: int, channels: Collection[int], refresh_s: float) -> None:
         self._line = line
-        self._unit = unit
+        self._question = Question(unit, FUNCTION, FIRST_REGISTER, CHANNELS)
         self._channels = sorted(channels)
         self._refresh_s = refresh_s
         self._last_c: dict[int, float] = {}
@@ -74,7 +64,7 @@ class TemperatureModule:
         ``now`` is guard's monotonic clock, seconds. ``taken_s`` is the moment before the request less ``refresh_s``.
         """
         asked_s = now()
-        data = self._line.read(self._unit, FUNCTION, FIRST_REGISTER, CHANNELS)
+        data = self._line.read(self._question)
         if isinstance(data, MissingReason):
             return {channel: self._missing(channel, data, asked_s) for channel in self._channels}
         shown = decode(data)
@@ -82,11 +72,11 @@ class TemperatureModule:
 
     def cost_s(self) -> float:
         """Return the longest time a good ``poll`` may take, in seconds (see ``Line.transaction_s``)."""
-        return self._line.transaction_s(CHANNELS)
+        return self._line.transaction_s(self._question.size)
 
     def failure_s(self) -> float:
         """Return the longest time one failing ``poll`` costs, in seconds (see ``Line.failure_s``)."""
-        return self._line.failure_s(CHANNELS)
+        return self._line.failure_s(self._question.size)
 
     def _judged(self, channel: int, shown: float | MissingReason, asked_s: float) -> ProbeReading | Missing:
         if isinstance(shown, MissingReason):
