@@ -135,7 +135,7 @@ def _heat_s(config: Config, timings: Sequence[tuple[str, MeterTiming]]) -> dict[
     }
 
 
-def _port(  # noqa: PLR0913 - what a path is made of
+def _port(
     config: Config,
     port: Port,
     own: MeterTiming,

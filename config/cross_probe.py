@@ -57,7 +57,9 @@ def _sources(tree: object, given: object) -> Iterator[Finding]:
         elif named[0] in _CHANNELS:
             yield from _channel(path, probe, named[0])
         elif probe.get("channel") is not None:
-            yield Finding((*path, "channel"), "without_effect", "1-wire 探头没有通道。", "A 1-wire probe has no channel.")
+            yield Finding(
+                (*path, "channel"), "without_effect", "1-wire 探头没有通道。", "A 1-wire probe has no channel."
+            )
 
 
 def _channel(path: Path, probe: dict[str, object], source: str) -> Iterator[Finding]:
@@ -112,8 +114,27 @@ def _dividers(tree: object) -> Iterator[Finding]:
             )
 
 
+def _ages(tree: object) -> Iterator[Finding]:
+    """Refuse what would take a probe that works for one that is silent."""
+    limit_s = pick(tree, "limits", "probe_max_age_s")
+    for path, interval_s in (*each(tree, "probe_module", "interval_s"), *each(tree, "adc", "interval_s")):
+        refresh_s = pick(tree, *path[:-1], "refresh_s") or 0.0
+        if not (isinstance(interval_s, int | float) and isinstance(refresh_s, int | float)):
+            continue
+        oldest_s = interval_s + refresh_s
+        if isinstance(limit_s, int | float) and oldest_s >= limit_s:
+            yield Finding(
+                path,
+                "wrong_order",
+                f"数据最长 {oldest_s:g} 秒才更新，而 limits.probe_max_age_s = {limit_s:g} 秒。",
+                f"readings get {oldest_s:g} s old; limits.probe_max_age_s = {limit_s:g} s.",
+                ("limits", "probe_max_age_s"),
+            )
+
+
 def probe_findings(tree: object, given: object) -> Iterator[Finding]:
     """Yield every contradiction about probes. ``given``: the file as written, wrong values and all."""
     yield from _sources(tree, given)
     yield from _references(tree)
     yield from _dividers(tree)
+    yield from _ages(tree)

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
-from config.schema_base import Baud, Name, Path, Pin, Table
+from config.schema_base import Baud, Name, Path, Pin
 from config.schema_probe import Adc, OneWire, Probe, ProbeModule
 
 __all__ = ["Baud", "Name", "Path", "Pin"]
 
-_Table = Table
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every table: immutable, and an unknown key is an error."""
 
 
 class Node(_Table, frozen=True, kw_only=True):

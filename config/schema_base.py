@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
 Name = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Path = Annotated[str, Meta(min_length=1, max_length=255)]
 Pin = Annotated[int, Meta(ge=0, le=53, description="BCM number of the GPIO line")]
 Baud = Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200]
-
-
-class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of every table: immutable, and an unknown key is an error."""

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
-from config.schema_base import Name, Path, Pin, Table
+from config.schema_base import Name, Path, Pin
 
 
-class Probe(Table, frozen=True, kw_only=True):
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every table: immutable, and an unknown key is an error."""
+
+
+class Probe(_Table, frozen=True, kw_only=True):
     """A temperature probe: ``id`` of a DS18B20 on the kernel's 1-wire bus, or an input of a module or converter."""
 
     id: Annotated[
@@ -28,7 +33,7 @@ class Probe(Table, frozen=True, kw_only=True):
     ] = None
 
 
-class OneWire(Table, frozen=True, kw_only=True):
+class OneWire(_Table, frozen=True, kw_only=True):
     """The kernel's 1-wire buses."""
 
     root: Annotated[Path, Meta(description="Directory of the devices")] = "/sys/bus/w1/devices"
@@ -44,7 +49,7 @@ class OneWire(Table, frozen=True, kw_only=True):
     ] = None
 
 
-class ProbeModule(Table, frozen=True, kw_only=True):
+class ProbeModule(_Table, frozen=True, kw_only=True):
     """A module with up to eight DS18B20 as a Modbus slave, on a bus of its own or among meters."""
 
     name: Annotated[Name, Meta(description="By which probes refer to this module")]
@@ -58,7 +63,7 @@ class ProbeModule(Table, frozen=True, kw_only=True):
     ] = 6.4
 
 
-class Adc(Table, frozen=True, kw_only=True):
+class Adc(_Table, frozen=True, kw_only=True):
     """A converter on SPI whose inputs measure NTC thermistors, all of one kind, each with its series resistor."""
 
     name: Annotated[Name, Meta(description="By which probes refer to this converter")]
@@ -74,5 +79,6 @@ class Adc(Table, frozen=True, kw_only=True):
         10_000.0
     )
     ntc_to: Annotated[
-        Literal["ground", "supply"], Meta(description="What the thermistor connects the input to; the resistor, the other")
+        Literal["ground", "supply"],
+        Meta(description="What the thermistor connects the input to; the resistor, the other"),
     ] = "ground"

@@ -68,3 +68,19 @@ class ProbeRound(Protocol):
 
     def news(self) -> list[str]:
         """Return what a technician should know and has not been told yet."""
+
+
+class Indicators(Protocol):
+    """Lights and a buzzer, by (kind, port). Convenience: nothing here raises, and nothing else depends on it."""
+
+    def names(self) -> frozenset[tuple[str, int]]:
+        """Return what can be shown on: every configured line that could be claimed."""
+
+    def show(self, name: tuple[str, int], *, lit: bool) -> None:
+        """Switch one on or off."""
+
+    def dark(self) -> None:
+        """Switch everything off."""
+
+    def news(self) -> list[str]:
+        """Return which lines have failed since it was last asked, each told once."""

@@ -24,12 +24,11 @@ from typing import TYPE_CHECKING, Final
 
 from drivers.thermometer import W1Thermometer, write_attribute
 from safety.budget import BULK_LIMIT_S
-from safety.reading import ProbeReading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from safety.reading import Missing
+    from safety.reading import Missing, ProbeReading
 
 #: No shared conversion after one that failed, seconds.
 BULK_PAUSE_S: Final = 600.0

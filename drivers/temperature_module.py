@@ -4,8 +4,8 @@ Its registers (chelmat/r4dcb08, README): function 3, 0x0000 to 0x0007 are the te
 16-bit numbers in 0.1 °C; a value outside -55 to 125 °C means that there is none. Corrections (0x0008 to 0x000F) and
 the address, baud rate and automatic report (0xFD to 0xFF) are the technician's; nothing is ever written here.
 
-The module's chips are DS18B20 too: their power-on value of 85.0 °C is no heat unless it was reached from nearby. An input
-without a chip shows the smallest number there is. *Not seen by us on a real module.*
+The module's chips are DS18B20 too: their power-on value of 85.0 °C is no heat unless it was reached from nearby. The
+smallest number there is (0x8000) is taken for an input without a chip. *Not seen by us on a real module.*
 """
 
 from __future__ import annotations

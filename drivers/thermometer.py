@@ -10,8 +10,8 @@ again with ``t=`` milli-°C. What is no temperature, and what it is:
 - without the file, or with nine bytes of ones, nothing answers on the line (PROBE_OPEN);
 - everything else, above all a wrong CRC, is PROBE_FAULT.
 
-A resolution that is set lives in the chip's memory and is gone after a loss of its supply; so it is set before the first
-reading and again after every reading that failed.
+A resolution that is set lives in the chip's memory and is gone after a loss of its supply; so it is set before the
+first reading and again after every reading that failed.
 """
 
 from __future__ import annotations
