@@ -100,17 +100,17 @@ def _references(tree: object) -> Iterator[Finding]:
 
 def _dividers(tree: object) -> Iterator[Finding]:
     for path, series_ohm in each(tree, "adc", "series_ohm"):
-        r25_ohm = pick(tree, *path[:-1], "r25_ohm")
-        if not (isinstance(series_ohm, int | float) and isinstance(r25_ohm, int | float)):
+        nominal_ohm = pick(tree, *path[:-1], "nominal_ohm")
+        if not (isinstance(series_ohm, int | float) and isinstance(nominal_ohm, int | float)):
             continue
-        if not _LEAST_SERIES * r25_ohm <= series_ohm <= _MOST_SERIES * r25_ohm:
-            low, high = _LEAST_SERIES * r25_ohm, _MOST_SERIES * r25_ohm
+        if not _LEAST_SERIES * nominal_ohm <= series_ohm <= _MOST_SERIES * nominal_ohm:
+            low, high = _LEAST_SERIES * nominal_ohm, _MOST_SERIES * nominal_ohm
             yield Finding(
                 path,
                 "out_of_range",
-                f"{series_ohm:g}：对于 r25_ohm = {r25_ohm:g}，应为 {low:g} 至 {high:g}。",
-                f"{series_ohm:g}: with r25_ohm = {r25_ohm:g} it must be {low:g} to {high:g}.",
-                (*path[:-1], "r25_ohm"),
+                f"{series_ohm:g}：对于 nominal_ohm = {nominal_ohm:g}，应为 {low:g} 至 {high:g}。",
+                f"{series_ohm:g}: with nominal_ohm = {nominal_ohm:g} it must be {low:g} to {high:g}.",
+                (*path[:-1], "nominal_ohm"),
             )
 
 

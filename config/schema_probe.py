@@ -44,9 +44,9 @@ class OneWire(_Table, frozen=True, kw_only=True):
         bool, Meta(description="Let all probes of a bus convert at once where kernel and rights allow it")
     ] = True
     resolution_bits: Annotated[
-        Literal[9, 10, 11, 12] | None,
-        Meta(description="Set in every probe at start (9 = 0.5 K, 12 = 0.0625 K); leave out to keep the chip's own"),
-    ] = None
+        Literal[0, 9, 10, 11, 12],
+        Meta(description="Set in every probe at start (9 = 0.5 K, 12 = 0.0625 K); 0 leaves the chips their own"),
+    ] = 0
 
 
 class ProbeModule(_Table, frozen=True, kw_only=True):
@@ -73,7 +73,9 @@ class Adc(_Table, frozen=True, kw_only=True):
     miso_pin: Annotated[Pin, Meta(description="SPI data from the converter, BCM number")] = 9
     select_pin: Annotated[Pin, Meta(description="SPI select of this converter, BCM number")] = 8
     interval_s: Annotated[float, Meta(ge=0.1, le=60, description="Pause between two rounds, seconds")] = 1.0
-    r25_ohm: Annotated[float, Meta(ge=1000, le=200_000, description="Thermistor at 25 °C, ohm (data sheet)")] = 10_000.0
+    nominal_ohm: Annotated[float, Meta(ge=1000, le=200_000, description="Thermistor at 25 °C, ohm (data sheet)")] = (
+        10_000.0
+    )
     beta_k: Annotated[float, Meta(ge=2500, le=5000, description="B value of the thermistor, K (data sheet)")] = 3950.0
     series_ohm: Annotated[float, Meta(ge=200, le=800_000, description="The other resistor of the divider, ohm")] = (
         10_000.0

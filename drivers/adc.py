@@ -2,7 +2,8 @@
 
 gpiozero falls back to bit-banging, with a warning, when the kernel's SPI cannot be opened; here that is an error: what
 was configured as hardware is either that or a probe fault. Pins other than those of the hardware are bit-banged because
-the configuration says so.
+the configuration says so; gpiozero's bit-banging asks for the process-wide default factory, which would find a back end
+by itself and close every line of the process at exit, so ours stands in for it as long as the interface is made.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from gpiozero import MCP3008, SPISoftwareFallback
+from gpiozero import MCP3008, Device, SPISoftwareFallback
 
 from drivers.thermistor import decode
 from safety.reading import Missing, MissingReason, ProbeReading
@@ -98,16 +99,20 @@ class Thermistors:
         return int(self._inputs[channel].raw_value)
 
     def _opened(self, channel: int) -> MCP3008:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", SPISoftwareFallback)
-            return MCP3008(
-                channel=channel,
-                clock_pin=self._pins.clock,
-                mosi_pin=self._pins.mosi,
-                miso_pin=self._pins.miso,
-                select_pin=self._pins.select,
-                pin_factory=self._factory,
-            )
+        Device.pin_factory = self._factory
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", SPISoftwareFallback)
+                return MCP3008(
+                    channel=channel,
+                    clock_pin=self._pins.clock,
+                    mosi_pin=self._pins.mosi,
+                    miso_pin=self._pins.miso,
+                    select_pin=self._pins.select,
+                    pin_factory=self._factory,
+                )
+        finally:
+            Device.pin_factory = None
 
     def _judged(self, number: int, outcome: float | MissingReason, taken_s: float) -> ProbeReading | Missing:
         if isinstance(outcome, MissingReason):

@@ -143,7 +143,7 @@ def probe_sources(config: Config, factory: PinFactory) -> list[ProbeSource]:
     onewire = {number: probe.id for number, probe in fitted.items() if probe.id is not None}
     if onewire:
         table = config.onewire
-        rounds = OneWire(table.root, onewire, resolution_bits=table.resolution_bits, bulk=table.bulk)
+        rounds = OneWire(table.root, onewire, resolution_bits=table.resolution_bits or None, bulk=table.bulk)
         sources.append(ProbeSource("1-wire", rounds, table.interval_s))
     for adc in config.adc:
         channels = {
@@ -152,7 +152,7 @@ def probe_sources(config: Config, factory: PinFactory) -> list[ProbeSource]:
             if probe.adc == adc.name and probe.channel is not None
         }
         if channels:
-            divider = Divider(adc.r25_ohm, adc.beta_k, adc.series_ohm, to_ground=adc.ntc_to == "ground")
+            divider = Divider(adc.nominal_ohm, adc.beta_k, adc.series_ohm, to_ground=adc.ntc_to == "ground")
             pins = SpiPins(adc.clock_pin, adc.mosi_pin, adc.miso_pin, adc.select_pin)
             sources.append(ProbeSource(adc.name, Thermistors(factory, pins, divider, channels), adc.interval_s))
     return sources

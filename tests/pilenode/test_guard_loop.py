@@ -277,7 +277,7 @@ def test_a_tick_that_skips_a_stage_gives_no_sign_of_life(bench: Bench, monkeypat
     bench.tick()
     boxes: list[str] = []
     monkeypatch.setattr(bench.keeper, "box", lambda reason, _: boxes.append(reason))
-    monkeypatch.setattr(bench.loop, "_act", lambda _, passed: passed)
+    monkeypatch.setattr(bench.loop, "_act", lambda _, passed, __: passed)
     assert ("heartbeat", None) not in bench.tick() + bench.tick()
     assert boxes == ["tick 1 not sound (stages), no sign of life"]
     reply = bench.loop.read(messages.GetSnapshot())
