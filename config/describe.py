@@ -44,7 +44,8 @@ _RULES = """# Rules between keys
   line.
 - A probe has exactly one of `id`, `module` and `adc`; `module` and `adc` name a `[[probe_module]]` or `[[adc]]` and
   need a `channel` (1 to 8 of a module, 0 to 7 of a converter).
-- `adc.series_ohm` is 0.2 to 4 times `adc.nominal_ohm`; `interval_s` (and `refresh_s`) of a module or converter stay below
+- `adc.series_ohm` is 0.2 to 4 times `adc.nominal_ohm`; `interval_s` (and `refresh_s`) of a module or converter stay
+  below
   `limits.probe_max_age_s`.
 - `port.meter.bus`, `probe_module.bus` and `cabinet.inlet.bus` name a `[[bus]]`, `port.meter.model` and
   `cabinet.inlet.model` a known meter,
