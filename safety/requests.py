@@ -114,7 +114,7 @@ def reset_port(state: State, port: PortState, request: Reset) -> tuple[PortState
     A worn relay latches nothing; the record of its replacement is taken all the same.
     """
     status = transition(port.status, Signal.RESET)
-    if status is None and request.repair and "relay_worn" in port.findings:
+    if status is None and request.repair and "relay_worn" in port.findings and not port.live:
         return port, None
     if status is None or request.port is None:
         return port, "nothing_latched"
