@@ -116,9 +116,10 @@ def test_a_broken_thermistor_is_no_heat(site: Harness, warmth: Warmth) -> None:
     guard = site.guard()
     site.rig.plug(2, constant(300.0))
     switch_on(guard, 2, "s")
-    for code, reason in ((1023, "probe_open"), (0, "probe_short")):
-        write_codes(warmth.codes, {(8, 3): code})
-        wait(reason, lambda reason=reason: port_of(guard, 2).probe_error == reason)
+    write_codes(warmth.codes, {(8, 3): 1023})
+    wait("open", lambda: port_of(guard, 2).probe_error == "probe_open")
+    write_codes(warmth.codes, {(8, 3): 0})
+    wait("shorted", lambda: port_of(guard, 2).probe_error == "probe_short")
     assert port_of(guard, 2).closed
     warmth.socket(31.0)
     wait("repaired", lambda: port_of(guard, 2).probe_error is None)
