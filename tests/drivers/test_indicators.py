@@ -124,6 +124,17 @@ def test_a_line_that_breaks_is_counted_told_once_and_tried_again(factory: MockFa
     lights.dark()
 
 
+def test_the_end_is_dark_whatever_is_thought_to_be(factory: MockFactory) -> None:
+    """A line that could not be driven to off and works again is driven once more."""
+    lights = GpioIndicators(factory, SPECS)
+    lights.show(STATUS, lit=True)
+    factory.pin(12).broken = True
+    lights.show(STATUS, lit=False)
+    factory.pin(12).broken = False
+    lights.dark()
+    assert levels(factory) == [0, 1, 0]
+
+
 def test_it_is_what_the_contract_promises(factory: MockFactory) -> None:
     """What the thread of the lights calls exists under the contract's names (the type checker compares)."""
     lights: Indicators = GpioIndicators(factory, SPECS)

@@ -225,6 +225,18 @@ def test_the_resolution_is_set_before_the_first_conversion_and_after_every_failu
     assert file.read_text().startswith("10\n")
 
 
+def test_the_resolution_stands_before_a_shared_conversion(tree: Tree) -> None:
+    """Every probe of the bus has it when all are told to convert, not only when it is read."""
+    seen = []
+
+    def look(seconds: float) -> None:
+        seen.append({(tree.master / name / "resolution").read_text()[:3] for name in NAMES})
+        tree.wait(seconds)
+
+    dict(OneWire(str(tree.root), dict(enumerate(NAMES, 1)), resolution_bits=10, wait=look).round(tree.now))
+    assert seen[0] == {"10\n"}
+
+
 def test_a_resolution_that_cannot_be_set_is_told_and_costs_no_reading(tree: Tree) -> None:
     """An older kernel has no such file."""
     (tree.master / NAMES[0] / "resolution").unlink()

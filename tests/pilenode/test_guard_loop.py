@@ -370,6 +370,7 @@ def test_every_operation_of_relay_and_contactor_is_counted(tmp_path: Path) -> No
     bench.tick(Grant(1, 1, "s", 60.0))
     for _ in range(50):
         bench.tick()
+    assert counted(bench).ports[0].relay_closings_loaded == 1
     bench.tick(Release(2, 1, "s", "user"))
     for _ in range(8):
         bench.tick()
@@ -423,3 +424,13 @@ def test_the_record_of_a_replacement_starts_the_count_anew(tmp_path: Path) -> No
     seen = counted(bench)
     assert (seen.cabinet_faults, seen.contactor_openings_loaded, seen.ports[1].relay_openings_loaded) == ([], 0, 799)
     assert bench.requests.codes == [None]
+
+
+def test_a_finding_that_goes_without_a_record_changes_no_count(tmp_path: Path) -> None:
+    """Only a person who says what was replaced starts a count anew."""
+    bench = worn_bench(tmp_path)
+    bench.tick()
+    bench.loop._worn = frozenset()
+    bench.tick()
+    seen = counted(bench)
+    assert (seen.cabinet_faults, seen.contactor_openings_loaded) == ([], 1600)
