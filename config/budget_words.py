@@ -85,7 +85,7 @@ TERMS: Final = {
         "p",
         "探头轮询",
         "until its probe is read",
-        "1-wire：每个探头 0.8 秒加 onewire.interval_s；模块和转换器按其 interval_s",
-        "1-wire: 0.8 s for each probe and onewire.interval_s; module or converter: its turn",
+        "每个 1-wire 探头 0.8 秒，加所在线路的 interval_s",
+        "0.8 s per 1-wire probe; interval_s of its wire",
     ),
 }

@@ -200,7 +200,7 @@ CABINET_FAULTS = (
         Effect.TELL,
         "主接触器带载动作次数已达额定寿命的 80 %。",
         "The master contactor has used 80 % of the operations under load that it is rated for.",
-        "安排更换主接触器，更换后执行 pilenode reset --cabinet --repair 并写明，计数从零开始。",
-        "Plan its replacement; then run pilenode reset --cabinet --repair with what was done: the count starts anew.",
+        "安排更换主接触器；更换后如何让计数从零开始，见手册“触点寿命”。",
+        "Plan its replacement; the manual says how its count starts anew (contact life).",
     ),
 )

@@ -236,7 +236,7 @@ PORT_FAULTS = (
         Effect.TELL,
         "继电器带载动作次数已达额定寿命的 80 %。",
         "The relay has used 80 % of the operations under load that it is rated for.",
-        "安排更换继电器，更换后执行 pilenode reset 端口 --repair 并写明，计数从零开始。",
-        "Plan its replacement; then run pilenode reset PORT --repair with what was done: the count starts anew.",
+        "安排更换继电器；更换后如何让计数从零开始，见手册“触点寿命”。",
+        "Plan its replacement; the manual says how its count starts anew (contact life).",
     ),
 )
