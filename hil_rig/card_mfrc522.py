@@ -165,7 +165,7 @@ class Mfrc522Chip:
 
     def _set(self, register: int, value: int) -> None:
         match register:
-            case 0x01 if value & 0x0F == 0x0F:
+            case 0x01 if value & 0x0F == 0x0F:  # noqa: PLR2004 - SoftReset
                 self.power_cycle()
             case 0x04:  # a bit set here with the top bit clear clears that interrupt
                 self._registers[0x04] &= ~value

@@ -161,22 +161,21 @@ class Pn532Chip:
             self.wire.say(self.spoil.pop(0) if self.spoil and command[0] == 0x4A else answer)  # noqa: PLR2004
 
     def _outcome(self, command: bytes) -> bytes | None:
+        outcome: bytes | None = None
         match command[0]:
             case 0x02:
-                return bytes([self.chip, 1, 6, 7])
+                outcome = bytes([self.chip, 1, 6, 7])
             case 0x14:
                 self._set_up = True
-                return b""
+                outcome = b""
             case 0x32:
                 self._few_retries = command[1:2] == b"\x05" and command[-1] < 0xFF  # noqa: PLR2004 - for ever
-                return b""
-            case 0x4A if self._set_up:
-                if not self.cards and not self._few_retries:
-                    return None
-                return self._listed(command[1])
+                outcome = b""
+            case 0x4A if self._set_up and (self.cards or self._few_retries):
+                outcome = self._listed(command[1])
             case 0x52:
-                return b"\x00"
-        return None
+                outcome = b"\x00"
+        return outcome
 
     def _listed(self, most: int) -> bytes:
         found = self.cards[:most]

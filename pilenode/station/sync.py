@@ -101,9 +101,7 @@ class Sync:
                 since_s = clock.monotonic_s()
                 self.protocol = link.protocol
                 log.info("upstream connected", url=self._upstream.url, protocol=link.protocol)
-                await _together(
-                    self._listen(link), self._drain(link), self._tell_state(link), self._tell_results(link)
-                )
+                await _together(self._listen(link), self._drain(link), self._tell_state(link), self._tell_results(link))
         except* UpstreamLostError as lost:
             problems = sorted({str(error) for error in lost.exceptions})
             self._warn("upstream lost" if self.protocol else "upstream not reached", problem=", ".join(problems))
