@@ -5,6 +5,9 @@ answers the same request; where their ids differ the chip reports a collision, a
 have a 1 there. A card that was read is sent to sleep, and the others are asked again. So two cards at once give two
 ids. Three may collide twice in a row; their ids are then not guessed, and a COLLISION is counted.
 
+Each look switches the field on and off again. It is what wakes cards that sleep: asking all of them (WUPA) would not
+do, for a sleeping card that loses against another goes back to sleep and cannot be asked alone.
+
 ``Mfrc522`` raises what ``spi`` raises; ``Mfrc522Link`` makes trouble of it.
 """
 
@@ -45,7 +48,6 @@ SOFT_RESET: Final = 0x0F
 
 # commands to a card
 REQA: Final = 0x26
-WUPA: Final = 0x52
 SELECT: Final = (0x93, 0x95, 0x97)
 HLTA: Final = bytes([0x50, 0x00])
 #: First byte of a level whose id goes on in the next level.
@@ -83,6 +85,8 @@ _READ_BACK: Final = ((T_PRESCALER, 0xA9), (T_RELOAD_LOW, 0xC8))
 
 #: The chip wakes from a reset within this; the data sheet gives 37.74 us after the oscillator, seconds.
 _RESET_S: Final = 0.05
+#: Cards must be ready 5 ms after the field is there (ISO/IEC 14443-3, 6.1.5), seconds.
+_FIELD_S: Final = 0.006
 #: Beyond the chip's own time-out, seconds.
 _ANSWER_S: Final = 0.03
 _UID_BITS: Final = 32
@@ -122,12 +126,18 @@ def crc_a(data: bytes) -> bytes:
 class Mfrc522:
     """One chip."""
 
-    def __init__(self, spi: Spi, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        spi: Spi,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._spi = spi
         self._clock = clock
+        self._pause = pause
 
     def reset(self) -> Trouble | None:
-        """Reset the chip, set it up and switch the field on; None when it is there and took the settings."""
+        """Reset the chip and set it up; None when it is there and took the settings. The field is off."""
         version = self.version()
         if version in _NOBODY:
             return Trouble(ReaderState.SILENT, f"no chip answers (version register {version:02X})")
@@ -138,7 +148,7 @@ class Mfrc522:
                 return Trouble(ReaderState.SILENT, "the chip does not wake from its reset")
         for register, value in SETTINGS:
             self._write(register, value)
-        self._write(TX_CONTROL, self._read(TX_CONTROL) | ANTENNA)
+        self._field(on=False)
         if not self.sound():
             return Trouble(ReaderState.UNUSABLE, f"settings are not kept (version register {version:02X})")
         return None
@@ -148,30 +158,28 @@ class Mfrc522:
         return self._read(VERSION)
 
     def sound(self) -> bool:
-        """Return whether the chip still has its settings and its field."""
-        kept = all(self._read(register) == value for register, value in _READ_BACK)
-        return kept and self._read(TX_CONTROL) & ANTENNA == ANTENNA
+        """Return whether the chip still has its settings."""
+        return all(self._read(register) == value for register, value in _READ_BACK)
 
     def look(self) -> list[bytes | FrameFault]:
-        """Return the ids of the cards in the field, those that slept included, and what could not be read."""
+        """Return the ids of the cards in the field, and what could not be read."""
+        self._field(on=True)
+        self._pause(_FIELD_S)
         found: list[bytes | FrameFault] = []
-        request = WUPA
-        for _ in range(_MOST_CARDS):
-            if not self._anybody(request):
-                break
+        # Answers of several cards lie on top of each other and are no good frame: somebody is there all the same.
+        while len(found) < _MOST_CARDS and self._talk(bytes([REQA]), last_bits=7) is not None:
             outcome = self._select()
-            if outcome is None:
-                break  # it has been taken away meanwhile
-            found.append(outcome)
-            if isinstance(outcome, FrameFault):
-                break
-            self._talk(HLTA + crc_a(HLTA))  # no card answers to that
-            request = REQA  # those asleep do not hear this one
+            if outcome is not None:
+                found.append(outcome)
+            if not isinstance(outcome, bytes):
+                break  # taken away meanwhile, or unreadable: the next look will tell
+            self._talk(HLTA + crc_a(HLTA))  # no card answers to that, and those asleep answer to nothing
+        self._field(on=False)
         return found
 
-    def _anybody(self, request: int) -> bool:
-        # Answers of several cards lie on top of each other and are no good frame: somebody is there all the same.
-        return self._talk(bytes([request]), last_bits=7) is not None
+    def _field(self, *, on: bool) -> None:
+        others = self._read(TX_CONTROL) & ~ANTENNA
+        self._write(TX_CONTROL, others | ANTENNA if on else others)
 
     def _select(self) -> bytes | FrameFault | None:
         """Return the id of one card, which then alone is selected; None when it has gone."""
@@ -301,7 +309,7 @@ class Mfrc522Link:
             return spi
         self._spi = spi
         try:
-            return Mfrc522(spi, self._clock).reset()
+            return Mfrc522(spi, self._clock, self._pause).reset()
         except OSError as error:
             return Trouble(ReaderState.LOST, str(error))
 
@@ -310,7 +318,7 @@ class Mfrc522Link:
         if self._spi is None:
             return Trouble(ReaderState.LOST, "the device is not open")
         self._pause(min(POLL_S, wait_s))
-        chip = Mfrc522(self._spi, self._clock)
+        chip = Mfrc522(self._spi, self._clock, self._pause)
         try:
             if not chip.sound():
                 return Trouble(ReaderState.SILENT, f"the chip has gone or was reset (version {chip.version():02X})")

@@ -4,8 +4,9 @@ Edges arrive in a thread of the GPIO back end, where an exception would end ever
 there only appends the time and the bit to a bounded buffer. The time is the kernel's where the back end hands it on
 (lgpio does), so a busy processor delays a code but does not tear it apart.
 
-gpiozero falls back to SPI by hand when the kernel's is missing; here that is trouble, for the wires would work until
-the first load on the processor. It knows the SPI bus 0 of the Raspberry Pi only.
+When the kernel's SPI is missing gpiozero falls back to toggling the lines by hand, and for that makes its process-wide
+default factory, whose clean-up at exit no output of ours may fall under (``drivers.gpio``). Here the kernel's SPI is
+asked for by its class, and nothing else is ever tried. gpiozero knows bus 0 of the Raspberry Pi only.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gpiozero import InputDevice
@@ -29,11 +31,11 @@ if TYPE_CHECKING:
 
     from drivers.card_contracts import FrameFault
 
-#: BCM numbers of SPI bus 0: clock, to the chip, from the chip, and its two chip selects.
-SPI_CLOCK: Final = 11
-SPI_TO_CHIP: Final = 10
-SPI_FROM_CHIP: Final = 9
-SPI_SELECT: Final = (8, 7)
+#: Lines of SPI bus 0 by their names in gpiozero: clock, to the chip, from the chip, and its two chip selects.
+SPI_CLOCK: Final = "GPIO11"
+SPI_TO_CHIP: Final = "GPIO10"
+SPI_FROM_CHIP: Final = "GPIO9"
+SPI_SELECT: Final = ("GPIO8", "GPIO7")
 #: Bits per second; the MFRC522 takes up to 10 million, long wires do not.
 SPI_RATE: Final = 1_000_000
 
@@ -155,14 +157,26 @@ class _Spi:
 def open_spi(factory: Callable[[], Factory], select: int) -> _Spi | Trouble:
     """Return the device on chip select ``select`` (0 or 1) of SPI bus 0, mode 0, or why there is none."""
     try:
-        spi = factory().spi(
-            clock_pin=SPI_CLOCK, mosi_pin=SPI_TO_CHIP, miso_pin=SPI_FROM_CHIP, select_pin=SPI_SELECT[select]
-        )
-        if isinstance(spi, SPISoftware):
-            spi.close()
-            return Trouble(ReaderState.ABSENT, f"/dev/spidev0.{select} cannot be used")
-        spi.rate = SPI_RATE
-        spi.clock_mode = 0
+        made = factory()
+        # Not made.spi(): see the head of this file.
+        kind = made._get_spi_class(shared=False, hardware=True)  # noqa: SLF001 - the public way falls back
     except Exception as error:  # noqa: BLE001 - back ends have no common exception
         return _trouble(error)
+    if isinstance(kind, type) and issubclass(kind, SPISoftware):
+        return Trouble(ReaderState.UNUSABLE, f"{type(made).__name__} has no SPI of the kernel's")
+    try:
+        spi = kind(
+            clock_pin=SPI_CLOCK,
+            mosi_pin=SPI_TO_CHIP,
+            miso_pin=SPI_FROM_CHIP,
+            select_pin=SPI_SELECT[select],
+            pin_factory=made,
+        )
+        spi.rate = SPI_RATE
+        spi.clock_mode = 0
+    except Exception as error:  # noqa: BLE001 - as above
+        trouble = _trouble(error)
+        node = Path(f"/dev/spidev0.{select}")
+        absent = trouble.state is ReaderState.UNUSABLE and not node.exists()
+        return Trouble(ReaderState.ABSENT, f"{node}: {trouble.detail}") if absent else trouble
     return _Spi(spi)

@@ -180,6 +180,8 @@ class Mfrc522Chip:
                 pass
             case _:
                 self._registers[register] = value
+                if register == 0x14 and not value & 0x03:  # noqa: PLR2004 - antenna off
+                    self._leave_field()
                 if register == 0x0D and value & 0x80 and self._registers[0x01] & 0x0F == 0x0C:  # noqa: PLR2004
                     self._transceive(value)
 

@@ -38,14 +38,18 @@ class CardFactory(MockFactory):  # type: ignore[misc] # gpiozero has no types
         self.wire_s = time.monotonic()
         self.chips: dict[int, Mfrc522Chip] = {}
 
-    def spi(self, **pins: int) -> object:
-        """Return the chip at that select pin, for which nothing else may be reserved; else what gpiozero does."""
-        chip = self.chips.get(pins["select_pin"])
+    def _get_spi_class(self, shared: bool, hardware: bool) -> object:  # noqa: FBT001 - gpiozero's signature
+        return self._chip if hardware and self.chips else super()._get_spi_class(shared, hardware)
+
+    def _chip(self, *, clock_pin: str, mosi_pin: str, miso_pin: str, select_pin: str, pin_factory: object) -> object:
+        """Return the chip at that select pin, unless one of the lines is reserved; without one, fail as lgpio does."""
+        del pin_factory
+        for name in (clock_pin, mosi_pin, miso_pin, select_pin):
+            if any(self._reservations[info] for _, info in self.board_info.find_pin(name)):
+                raise GPIOPinInUse(f"pin {name} is already in use")
+        chip = self.chips.get(int(select_pin.removeprefix("GPIO")))
         if chip is None:
-            return super().spi(**pins)
-        reserved = [self.board_info.find_pin(f"GPIO{pin}") for pin in pins.values()]
-        if any(self._reservations[info] for found in reserved for _, info in found):
-            raise GPIOPinInUse("an SPI pin is already in use")
+            raise RuntimeError("can not open SPI device")
         return chip
 
     def present(self, pins: tuple[int, int], bits: Sequence[int], period_s: float = PERIOD_S) -> None:

@@ -17,7 +17,10 @@ from safety.reading import MissingReason
 
 
 class Code(NamedTuple):
-    """One code. ``kind`` is fault, ending, refusal, configuration, reading, reader or program; ``latch`` only for faults."""
+    """One code.
+
+    ``kind`` is fault, ending, refusal, configuration, reading, reader or program; ``latch`` only for faults.
+    """
 
     code: str
     kind: str
