@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 UID = bytes.fromhex("00BC614E")
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again soon; that it is a second in life is a test of tests/drivers/test_card_reader.py."""
+    monkeypatch.setattr("drivers.card_reader.REOPEN_S", 0.05)
+
+
 @pytest.fixture
 def device(tmp_path: Path) -> Iterator[EventDevice]:
     """Return a FIFO that holds events."""

@@ -24,6 +24,12 @@ A = bytes.fromhex("0100072A5F")
 B = bytes.fromhex("0100072A60")
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again soon; that it is a second in life is a test of tests/drivers/test_card_reader.py."""
+    monkeypatch.setattr("drivers.card_reader.REOPEN_S", 0.05)
+
+
 @pytest.fixture
 def tty(tmp_path: Path) -> Iterator[Tty]:
     """Return a tty behind a name that stays."""

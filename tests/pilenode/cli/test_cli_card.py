@@ -24,6 +24,12 @@ EXAMPLE = Path(__file__).parents[3] / "config" / "example.toml"
 UID = bytes.fromhex("0100072A5F")
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again soon; that it is a second in life is a test of tests/drivers/test_card_reader.py."""
+    monkeypatch.setattr("drivers.card_reader.REOPEN_S", 0.05)
+
+
 @pytest.fixture
 def tty(tmp_path: Path) -> Iterator[Tty]:
     """Return the tty of the reader."""
@@ -34,22 +40,22 @@ def tty(tmp_path: Path) -> Iterator[Tty]:
 @pytest.fixture
 def file(tmp_path: Path) -> str:
     """Return a configuration whose only reader is an RDM6300 called front."""
-    head, _, rest = EXAMPLE.read_text(encoding="utf-8").partition("[[reader]]")
+    head, _, rest = EXAMPLE.read_text(encoding="utf-8").partition("\n[[reader]]\n")
     tail = rest[rest.index("# -- temperature probes") :]
     reader = f'[[reader]]\nname = "front"\nkind = "rdm6300"\ndevice = "{tmp_path / "tty"}"\n\n'
     path = tmp_path / "cabinet.toml"
-    path.write_text(head + reader + tail, encoding="utf-8")
+    path.write_text(f"{head}\n{reader}{tail}", encoding="utf-8")
     return str(path)
 
 
 def saying(tty: Tty, *frames: bytes) -> threading.Thread:
-    """Send frames again and again for two seconds: nobody knows when the reader is open."""
+    """Send frames again and again for 0.6 s: nobody knows when the reader is open."""
 
     def say() -> None:
-        for _ in range(20):
+        for _ in range(12):
             for frame in frames:
                 tty.say(frame)
-            time.sleep(0.1)
+            time.sleep(0.05)
 
     thread = threading.Thread(target=say)
     thread.start()
@@ -59,7 +65,7 @@ def saying(tty: Tty, *frames: bytes) -> threading.Thread:
 def test_a_card_is_shown_masked_and_counted_once(run: Run, tty: Tty, file: str) -> None:
     """First and last two digits; what was repeated and what was bad is in the counters."""
     sender = saying(tty, rdm6300_frame(UID), rdm6300_frame(UID, checksum=0))
-    status, out, err = run("card", "watch", "--config", file, "--seconds", "1.2")
+    status, out, err = run("card", "watch", "--config", file, "--seconds", "0.7")
     sender.join()
     assert (status, err) == (0, "")
     lines = out.splitlines()
@@ -71,7 +77,7 @@ def test_a_card_is_shown_masked_and_counted_once(run: Run, tty: Tty, file: str) 
 def test_the_whole_id_only_on_demand_and_with_a_warning(run: Run, tty: Tty, file: str) -> None:
     """Whoever knows an id can copy the card."""
     sender = saying(tty, rdm6300_frame(UID))
-    status, out, err = run("card", "watch", "--config", file, "--seconds", "1", "--show-uid")
+    status, out, err = run("card", "watch", "--config", file, "--seconds", "0.7", "--show-uid")
     sender.join()
     assert status == 0
     assert "front: card 0100072A5F" in out.splitlines()
@@ -81,7 +87,7 @@ def test_the_whole_id_only_on_demand_and_with_a_warning(run: Run, tty: Tty, file
 def test_programs_get_lines_of_json(run: Run, tty: Tty, file: str) -> None:
     """State, card, counters: one object each, masked as well."""
     sender = saying(tty, rdm6300_frame(UID))
-    status, out, _ = run("card", "watch", "--config", file, "--seconds", "1", "--json")
+    status, out, _ = run("card", "watch", "--config", file, "--seconds", "0.7", "--json")
     sender.join()
     assert status == 0
     state, card, counters = map(json.loads, out.splitlines())
@@ -93,22 +99,22 @@ def test_programs_get_lines_of_json(run: Run, tty: Tty, file: str) -> None:
 
 def test_a_reader_that_is_not_there(run: Run, file: str) -> None:
     """What it is, what the system said, what to do, and status 6 at the end; both languages."""
-    status, out, err = run("card", "watch", "--config", file, "--seconds", "0.3")
+    status, out, err = run("card", "watch", "--config", file, "--seconds", "0.15")
     assert status == 6
     assert out.splitlines()[0].startswith("front: The device of the card reader is not there. ([Errno 2]")
     assert "    Check its plug and reader.device" in out
     assert err.startswith("error: front: The device of the card reader is not there.\nremedy: Check its plug")
-    _, out, err = run("card", "watch", "--config", file, "--seconds", "0.3", "--lang", "zh")
+    _, out, err = run("card", "watch", "--config", file, "--seconds", "0.15", "--lang", "zh")
     assert out.startswith("front: 没有找到读卡器的设备。")
     assert err.startswith("错误：front：没有找到读卡器的设备。")
-    _, _, err = run("card", "watch", "--config", file, "--seconds", "0.3", "--json")
+    _, _, err = run("card", "watch", "--config", file, "--seconds", "0.15", "--json")
     assert json.loads(err)["error"]["code"] == "reader_absent"
 
 
 def test_a_reader_that_another_program_has(run: Run, tty: Tty, file: str) -> None:
     """Busy is told apart from missing."""
     with serial.Serial(tty.device, exclusive=True):
-        status, out, err = run("card", "watch", "--config", file, "--seconds", "0.3")
+        status, out, err = run("card", "watch", "--config", file, "--seconds", "0.15")
     assert status == 6
     assert "Another program uses the card reader." in out
     assert "remedy: Stop the program that has it" in err
@@ -117,9 +123,9 @@ def test_a_reader_that_another_program_has(run: Run, tty: Tty, file: str) -> Non
 def test_a_reader_that_is_plugged_in_while_watching(run: Run, tmp_path: Path, file: str) -> None:
     """Nothing has to be started again; at the end it is ready, so the status is 0."""
     made: list[Tty] = []
-    plug = threading.Timer(0.3, lambda: made.append(Tty(tmp_path / "tty")))
+    plug = threading.Timer(0.2, lambda: made.append(Tty(tmp_path / "tty")))
     plug.start()
-    status, out, _ = run("card", "watch", "--config", file, "--seconds", "1.8")
+    status, out, _ = run("card", "watch", "--config", file, "--seconds", "0.8")
     made[0].vanish()
     assert status == 0
     assert [line for line in out.splitlines() if "ready" in line]
@@ -144,7 +150,9 @@ def test_a_cabinet_without_readers(run: Run, file: str) -> None:
     """There is nothing to watch."""
     path = Path(file)
     text = path.read_text(encoding="utf-8")
-    path.write_text(text[: text.index("[[reader]]")] + text[text.index("# -- temperature probes") :], encoding="utf-8")
+    path.write_text(
+        text[: text.index("\n[[reader]]\n")] + text[text.index("# -- temperature probes") :], encoding="utf-8"
+    )
     status, _, err = run("card", "watch", "--config", file)
     assert status == 2
     assert "The configuration has no [[reader]]." in err
