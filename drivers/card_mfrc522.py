@@ -8,7 +8,7 @@ ids. Three may collide twice in a row; their ids are then not guessed, and a COL
 Each look switches the field on and off again. It is what wakes cards that sleep: asking all of them (WUPA) would not
 do, for a sleeping card that loses against another goes back to sleep and cannot be asked alone.
 
-``Mfrc522`` raises what ``spi`` raises; ``Mfrc522Link`` makes trouble of it.
+Everything here raises what ``spi`` raises.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from drivers.card_contracts import FrameFault, ReaderState, Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 # registers
 COMMAND: Final = 0x01
@@ -92,8 +92,6 @@ _ANSWER_S: Final = 0.03
 _UID_BITS: Final = 32
 _LEVEL_BYTES: Final = 5
 _MOST_CARDS: Final = 4
-#: Pause between two looks for cards, seconds.
-POLL_S: Final = 0.1
 
 
 class Spi(Protocol):
@@ -286,48 +284,3 @@ class Mfrc522:
 
     def _write(self, register: int, value: int) -> None:
         self._spi.transfer([register << 1, value])
-
-
-class Mfrc522Link:
-    """``card_contracts.Link`` of an MFRC522. ``open_spi`` returns the device, or why there is none."""
-
-    def __init__(
-        self,
-        open_spi: Callable[[], Spi | Trouble],
-        clock: Callable[[], float] = time.monotonic,
-        pause: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._open_spi = open_spi
-        self._clock = clock
-        self._pause = pause
-        self._spi: Spi | None = None
-
-    def open(self) -> Trouble | None:
-        """Open the device and set up the chip."""
-        spi = self._open_spi()
-        if isinstance(spi, Trouble):
-            return spi
-        self._spi = spi
-        try:
-            return Mfrc522(spi, self._clock, self._pause).reset()
-        except OSError as error:
-            return Trouble(ReaderState.LOST, str(error))
-
-    def receive(self, wait_s: float) -> Sequence[bytes | FrameFault] | Trouble:
-        """Pause, look once for cards, and return them."""
-        if self._spi is None:
-            return Trouble(ReaderState.LOST, "the device is not open")
-        self._pause(min(POLL_S, wait_s))
-        chip = Mfrc522(self._spi, self._clock, self._pause)
-        try:
-            if not chip.sound():
-                return Trouble(ReaderState.SILENT, f"the chip has gone or was reset (version {chip.version():02X})")
-            return chip.look()
-        except OSError as error:
-            return Trouble(ReaderState.LOST, str(error))
-
-    def close(self) -> None:
-        """Release the device."""
-        spi, self._spi = self._spi, None
-        if spi is not None:
-            spi.close()

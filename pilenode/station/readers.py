@@ -42,7 +42,7 @@ def _link(reader: Reader, factory: str) -> Link:
 
     pins = partial(_factory, factory)
     if reader.kind == "mfrc522":
-        from drivers.card_mfrc522 import Mfrc522Link  # noqa: PLC0415 - see above
+        from drivers.card_mfrc522_link import Mfrc522Link  # noqa: PLC0415 - see above
 
         return Mfrc522Link(partial(open_spi, pins, reader.spi_select))
     if reader.data0_pin is None or reader.data1_pin is None:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.card_contracts import FrameFault, ReaderState, Trouble
-from drivers.card_mfrc522 import Mfrc522, Mfrc522Link, crc_a
+from drivers.card_mfrc522 import Mfrc522, crc_a
+from drivers.card_mfrc522_link import Mfrc522Link
 from hil_rig.card_mfrc522 import FieldCard, Mfrc522Chip
 
 FOUR = bytes.fromhex("DEADBEEF")

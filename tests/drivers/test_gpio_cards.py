@@ -10,7 +10,7 @@ from gpiozero import Device, InputDevice
 from gpiozero.pins.mock import MockFactory
 
 from drivers.card_contracts import FrameFault, ReaderState, Trouble
-from drivers.card_mfrc522 import Mfrc522Link
+from drivers.card_mfrc522_link import Mfrc522Link
 from drivers.card_reader import ReaderThread
 from drivers.gpio_cards import WiegandLines, open_spi
 from hil_rig.card_mfrc522 import FieldCard, Mfrc522Chip
