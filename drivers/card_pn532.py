@@ -33,8 +33,6 @@ _START: Final = b"\x00\x00\xff"
 _TO_CHIP: Final = 0xD4
 _FROM_CHIP: Final = 0xD5
 _HEAD_BYTES: Final = 5
-#: Longest frame with one byte of length, and room to find the next one behind it.
-_LONGEST: Final = 1024
 _UID_SIZES: Final = frozenset((4, 7, 10))
 #: Bit of SEL_RES: the card speaks ISO 14443-4, and its answer to select follows.
 _HAS_ATS: Final = 0x20
@@ -69,7 +67,7 @@ class Pn532:
 
     def feed(self, data: bytes) -> list[bytes | Signal | FrameFault]:
         """Return answers (code and data, TFI removed), signals and bad frames that are complete now."""
-        self._buffer = (self._buffer + data)[-_LONGEST:]
+        self._buffer = self._buffer + data
         found: list[bytes | Signal | FrameFault] = []
         while (outcome := self._next()) is not None:
             found.append(outcome)

@@ -211,5 +211,6 @@ class Mfrc522Chip:
             self._registers[0x0E] = self._registers[0x0E] & 0x80 | ((at + 1) % 32 if at < 32 else 0x20)  # noqa: PLR2004
         self._registers[0x06] = error
         self._fifo += bytes_of(bits, align)
+        self._fifo[0] |= (1 << align) - 1  # below the first bit received the FIFO holds anything
         self._registers[0x0C] = (len(bits) + align) % 8
         self._registers[0x04] |= 0x20

@@ -24,6 +24,10 @@ PERIOD_S = 0.002
 class WirePin(MockPin):  # type: ignore[misc] # gpiozero has no types
     """A pin whose edges are told with the time of the wire."""
 
+    def close(self) -> None:
+        """Become an input, callback and all, as the pins of lgpio do."""
+        self.function = "input"
+
     def _call_when_changed(self) -> None:
         callback = self._get_when_changed()
         if callback is not None:

@@ -91,6 +91,32 @@ def test_a_collision_at_any_bit_is_resolved(bit: int) -> None:
     assert sorted(reader.look()) == sorted([FOUR, other])
 
 
+def test_three_cards_that_collide_twice_are_not_guessed() -> None:
+    """Two of the three have a 1 at the first collision and differ later: counted, and no id is made up."""
+    _, reader = ready(*(FieldCard(bytes([first, 2, 3, 4])) for first in (0x11, 0x31, 0x10)))
+    assert reader.look() == [FrameFault.COLLISION]
+
+
+@pytest.mark.parametrize("uid", ["88010203", "04112288445566"])
+def test_the_tag_of_the_cascade_where_no_level_follows_is_refused(uid: str) -> None:
+    """A card that says its id is complete has no tag in front of it; else half an id would pass for a whole one."""
+    assert ready(FieldCard(bytes.fromhex(uid)))[1].look() == [FrameFault.BAD_FRAME]
+
+
+def test_a_chip_that_never_finishes_is_given_up() -> None:
+    """Neither an answer nor the chip's own time-out: bounded by the clock."""
+
+    class Stuck(Mfrc522Chip):
+        def _get(self, register: int) -> int:
+            return 0 if register == 0x04 else super()._get(register)
+
+    now = itertools.count()
+    reader = Mfrc522(Stuck(), clock=lambda: next(now) * 0.001, pause=lambda _: None)
+    assert reader.reset() is None
+    assert reader.look() == [FrameFault.BAD_FRAME]
+    assert next(now) < 200
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from drivers.card_pn532_link import Pn532Link
 from drivers.card_rdm6300 import Em18, Rdm6300
 from drivers.card_reader import ReaderThread
 from drivers.card_serial import SerialPort, TalkingReader
-from hil_rig.card_serial import Card, Pn532Chip, Tty, em18_frame, pn532_frame, rdm6300_frame
+from hil_rig.card_serial import ACK, Card, Pn532Chip, Tty, em18_frame, pn532_frame, rdm6300_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,6 +88,19 @@ def test_em18_over_a_real_tty(tty: Tty) -> None:
     assert link.open() is None
     tty.say(em18_frame(A) + b"\r\n")
     assert link.receive(1.0) == [A]
+    link.close()
+
+
+def test_what_came_before_a_device_was_opened_again_is_forgotten(tty: Tty) -> None:
+    """Two halves of frames before and after make no card."""
+    link = TalkingReader(SerialPort(tty.device, 9600), Rdm6300, clock=lambda: 1.0)
+    assert link.open() is None
+    tty.say(rdm6300_frame(A)[:6])
+    assert link.receive(1.0) == []
+    link.close()
+    assert link.open() is None
+    tty.say(rdm6300_frame(A)[6:])
+    assert link.receive(1.0) == [FrameFault.BAD_FRAME]
     link.close()
 
 
@@ -228,6 +242,18 @@ def test_an_answer_to_another_question_is_passed_over(chip: Pn532Chip, link: Pn5
     good = pn532_frame(bytes.fromhex("D54B010100040804DEADBEEF"))
     chip.spoil = [late + good]
     assert heard(link) == [b"\xde\xad\xbe\xef"]
+
+
+def test_an_answer_before_the_acknowledgement_is_an_older_one(link: Pn532Link, tty: Tty) -> None:
+    """Of two answers to the same question the one behind the acknowledgement counts."""
+    old = pn532_frame(bytes.fromhex("D54B010100040804AAAAAAAA"))
+    new = pn532_frame(bytes.fromhex("D54B010100040804DEADBEEF"))
+    with Pn532Chip(tty) as chip:
+        assert link.open() is None
+        chip.mute = True
+        answer = threading.Timer(0.1, tty.say, [old + ACK + new])
+        answer.start()
+        assert heard(link) == [b"\xde\xad\xbe\xef"]
 
 
 def test_a_chip_that_lost_its_supply_is_set_up_anew(chip: Pn532Chip, link: Pn532Link) -> None:
