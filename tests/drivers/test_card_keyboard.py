@@ -96,7 +96,7 @@ def test_a_line_that_does_not_end_is_dropped_and_counted_once() -> None:
     assert keyboard.feed(line("12345678"), 10.0) == [UID]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     pieces=st.lists(
         st.binary(max_size=60)

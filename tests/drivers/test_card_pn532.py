@@ -55,7 +55,7 @@ def test_a_good_frame_behind_a_bad_one_is_found() -> None:
     assert found[-1] == ANSWER
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.binary(max_size=40) | st.binary(min_size=1, max_size=40).map(pn532_frame), max_size=8))
 def test_random_bytes_give_only_frames_whose_sums_hold(pieces: list[bytes]) -> None:
     """Nothing crashes, memory stays bounded, and every answer stood in the stream as a whole frame."""
@@ -96,7 +96,7 @@ def test_an_answer_cut_short_is_refused(cut: int) -> None:
     assert cards(ANSWER[:cut]) is FrameFault.BAD_FRAME
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=60).map(lambda rest: b"\x4b" + rest))
 def test_random_answers_never_crash(answer: bytes) -> None:
     """What is listed stands in the answer and has a size that exists."""

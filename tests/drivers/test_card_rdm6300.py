@@ -83,7 +83,7 @@ def test_line_ends_between_frames_are_no_fault() -> None:
 
 
 @BOTH
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(pieces=st.lists(st.binary(max_size=30) | st.text("0123456789ABCDEF\x02\x03", max_size=40).map(str.encode)))
 def test_whatever_comes_gives_no_id_that_was_not_sent_with_its_checksum(
     new: Decoders, frame: bytes, pieces: list[bytes]

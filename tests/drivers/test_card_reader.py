@@ -39,7 +39,7 @@ class Script:
     def receive(self, wait_s: float) -> Sequence[bytes | FrameFault] | Trouble:
         """Return or raise what was given."""
         try:
-            outcome = self.given.get(timeout=wait_s)
+            outcome = self.given.get(timeout=min(wait_s, 0.02))
         except queue.Empty:
             return ()
         if isinstance(outcome, Exception):

@@ -68,7 +68,7 @@ def test_a_stuck_line_is_no_card(length: int) -> None:
 
 
 @LENGTHS
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(bits=st.lists(st.integers(0, 1), max_size=70))
 def test_random_bits_yield_an_id_only_with_length_and_both_parities(length: int, bits: list[int]) -> None:
     """The rule, spelt out a second time."""

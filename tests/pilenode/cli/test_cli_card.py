@@ -49,10 +49,10 @@ def file(tmp_path: Path) -> str:
 
 
 def saying(tty: Tty, *frames: bytes) -> threading.Thread:
-    """Send frames again and again for 0.6 s: nobody knows when the reader is open."""
+    """Send frames again and again for 0.4 s: nobody knows when the reader is open."""
 
     def say() -> None:
-        for _ in range(12):
+        for _ in range(8):
             for frame in frames:
                 tty.say(frame)
             time.sleep(0.05)
@@ -65,7 +65,7 @@ def saying(tty: Tty, *frames: bytes) -> threading.Thread:
 def test_a_card_is_shown_masked_and_counted_once(run: Run, tty: Tty, file: str) -> None:
     """First and last two digits; what was repeated and what was bad is in the counters."""
     sender = saying(tty, rdm6300_frame(UID), rdm6300_frame(UID, checksum=0))
-    status, out, err = run("card", "watch", "--config", file, "--seconds", "0.7")
+    status, out, err = run("card", "watch", "--config", file, "--seconds", "0.45")
     sender.join()
     assert (status, err) == (0, "")
     lines = out.splitlines()
@@ -77,7 +77,7 @@ def test_a_card_is_shown_masked_and_counted_once(run: Run, tty: Tty, file: str) 
 def test_the_whole_id_only_on_demand_and_with_a_warning(run: Run, tty: Tty, file: str) -> None:
     """Whoever knows an id can copy the card."""
     sender = saying(tty, rdm6300_frame(UID))
-    status, out, err = run("card", "watch", "--config", file, "--seconds", "0.7", "--show-uid")
+    status, out, err = run("card", "watch", "--config", file, "--seconds", "0.45", "--show-uid")
     sender.join()
     assert status == 0
     assert "front: card 0100072A5F" in out.splitlines()
@@ -87,7 +87,7 @@ def test_the_whole_id_only_on_demand_and_with_a_warning(run: Run, tty: Tty, file
 def test_programs_get_lines_of_json(run: Run, tty: Tty, file: str) -> None:
     """State, card, counters: one object each, masked as well."""
     sender = saying(tty, rdm6300_frame(UID))
-    status, out, _ = run("card", "watch", "--config", file, "--seconds", "0.7", "--json")
+    status, out, _ = run("card", "watch", "--config", file, "--seconds", "0.45", "--json")
     sender.join()
     assert status == 0
     state, card, counters = map(json.loads, out.splitlines())
@@ -99,22 +99,22 @@ def test_programs_get_lines_of_json(run: Run, tty: Tty, file: str) -> None:
 
 def test_a_reader_that_is_not_there(run: Run, file: str) -> None:
     """What it is, what the system said, what to do, and status 6 at the end; both languages."""
-    status, out, err = run("card", "watch", "--config", file, "--seconds", "0.15")
+    status, out, err = run("card", "watch", "--config", file, "--seconds", "0.1")
     assert status == 6
     assert out.splitlines()[0].startswith("front: The device of the card reader is not there. ([Errno 2]")
     assert "    Check its plug and reader.device" in out
     assert err.startswith("error: front: The device of the card reader is not there.\nremedy: Check its plug")
-    _, out, err = run("card", "watch", "--config", file, "--seconds", "0.15", "--lang", "zh")
+    _, out, err = run("card", "watch", "--config", file, "--seconds", "0.1", "--lang", "zh")
     assert out.startswith("front: 没有找到读卡器的设备。")
     assert err.startswith("错误：front：没有找到读卡器的设备。")
-    _, _, err = run("card", "watch", "--config", file, "--seconds", "0.15", "--json")
+    _, _, err = run("card", "watch", "--config", file, "--seconds", "0.1", "--json")
     assert json.loads(err)["error"]["code"] == "reader_absent"
 
 
 def test_a_reader_that_another_program_has(run: Run, tty: Tty, file: str) -> None:
     """Busy is told apart from missing."""
     with serial.Serial(tty.device, exclusive=True):
-        status, out, err = run("card", "watch", "--config", file, "--seconds", "0.15")
+        status, out, err = run("card", "watch", "--config", file, "--seconds", "0.1")
     assert status == 6
     assert "Another program uses the card reader." in out
     assert "remedy: Stop the program that has it" in err
