@@ -16,6 +16,7 @@ from msgspec import inspect
 from config import budget as promise
 from config.cross import config_findings, unknown
 from config.cross_meter import meter_findings
+from config.cross_reader import reader_findings
 from config.errors import ConfigError
 from config.read import Source, parse, place, read
 from config.schema import Config, Profile
@@ -94,7 +95,7 @@ def _judge(text: str, file: str, folder: Path) -> tuple[Merged | None, list[Prob
     merged = _merge(source.data, profile.data)
     walker = Walker()
     clean = walker.visit(inspect.type_info(Config), merged)
-    findings = [*walker.findings, *config_findings(clean, meters(), _names(folder))]
+    findings = [*walker.findings, *config_findings(clean, meters(), _names(folder)), *reader_findings(clean)]
     problems += place(findings, source, profile)
     if problems:
         return None, problems

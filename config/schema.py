@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from config.schema_reader import Reader
+
 Name = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Path = Annotated[str, Meta(min_length=1, max_length=255)]
 Pin = Annotated[int, Meta(ge=0, le=53, description="BCM number of the GPIO line")]
@@ -370,6 +372,7 @@ class Config(_Table, frozen=True, kw_only=True):
     bus: Annotated[list[Bus], Meta(min_length=1, max_length=8)]
     port: Annotated[list[Port], Meta(min_length=1, max_length=40)]
     input: Annotated[list[Input], Meta(max_length=16)] = []
+    reader: Annotated[list[Reader], Meta(max_length=8)] = []
     onewire: OneWire = OneWire()
     cabinet: Cabinet = Cabinet()
     limits: Limits = Limits()
