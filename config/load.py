@@ -17,6 +17,7 @@ from config import budget as promise
 from config import cross_probe
 from config.cross import config_findings, unknown
 from config.cross_meter import meter_findings
+from config.cross_reader import reader_findings
 from config.errors import ConfigError
 from config.read import Source, parse, place, read
 from config.schema import Config, Profile
@@ -99,6 +100,7 @@ def _judge(text: str, file: str, folder: Path) -> tuple[Merged | None, list[Prob
         *walker.findings,
         *config_findings(clean, meters(), _names(folder), cross_probe.pins(clean)),
         *cross_probe.probe_findings(clean, merged),
+        *reader_findings(clean),
     ]
     problems += place(findings, source, profile)
     if problems:

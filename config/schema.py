@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from config.schema_base import Baud, Name, Path, Pin
 from config.schema_probe import Adc, OneWire, Probe, ProbeModule
+from config.schema_reader import Reader
 
 __all__ = ["Baud", "Name", "Path", "Pin"]
 
@@ -377,6 +378,7 @@ class Config(_Table, frozen=True, kw_only=True):
     bus: Annotated[list[Bus], Meta(min_length=1, max_length=8)]
     port: Annotated[list[Port], Meta(min_length=1, max_length=40)]
     input: Annotated[list[Input], Meta(max_length=16)] = []
+    reader: Annotated[list[Reader], Meta(max_length=8)] = []
     probe_module: Annotated[list[ProbeModule], Meta(max_length=8)] = []
     adc: Annotated[list[Adc], Meta(max_length=4)] = []
     onewire: OneWire = OneWire()

@@ -14,7 +14,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from config.load import load_meter
-from hil_rig.bus_segment import RackProcess
+from hil_rig.bus_segment import RackProcess, limit_s
 from hil_rig.bus_watch import CONFIGURED_TURNAROUND_S, MODEL, WatchedBuses
 from hil_rig.figures import Figure
 from pilenode.guard.realtime import PRIORITY
@@ -57,7 +57,7 @@ def _changes(rack: RackProcess, baud: int, count: int) -> tuple[list[float], lis
     with WatchedBuses([rack.device], baud, _UNITS) as buses:
         time.sleep(_WARM_S)
         for change in range(count):
-            time.sleep(chance.uniform(0.0, 0.8))
+            time.sleep(chance.uniform(0.0, 2.0 * limit_s(baud, _UNITS)))
             unit, value = chance.randint(1, _UNITS), 2000 + change
             changed_s = rack.set(unit, value)
             try:

@@ -45,7 +45,13 @@ class SteadyRack:
     """``units`` on one line; register 0 of a unit holds ``values[unit]``, the others 0. ``dead`` units say nothing."""
 
     def __init__(
-        self, timing: LineTiming, turnaround_s: float, units: Collection[int], dead: Collection[int] = ()
+        self,
+        timing: LineTiming,
+        turnaround_s: float,
+        units: Collection[int],
+        dead: Collection[int] = (),
+        *,
+        spin: bool = True,
     ) -> None:
         self.values = {unit: _IDLE_VALUE + unit for unit in units}
         self.requests: list[tuple[float, int, float]] = []
@@ -55,6 +61,7 @@ class SteadyRack:
         os.set_blocking(self._master, False)
         self.device = os.ttyname(self._far_end)
         self._quiet_s = time.monotonic()
+        self._idle_s, self._spin_s = (_IDLE_S, _SPIN_S) if spin else (0.0, 0.0)
 
     def serve(self) -> None:
         """Answer until told to end."""
@@ -75,7 +82,7 @@ class SteadyRack:
             try:
                 data = os.read(self._master, 256)
             except BlockingIOError:
-                if time.monotonic() - self._quiet_s > _IDLE_S:
+                if time.monotonic() - self._quiet_s > self._idle_s:
                     return None, 0.0
                 continue
             begun_s = time.monotonic()
@@ -85,18 +92,19 @@ class SteadyRack:
             return data, begun_s
 
     def _reply(self, request: bytes, begin_s: float) -> None:
-        self._orders()  # what was set while the request came is what the meter measures now
+        _until(begin_s, self._spin_s)
+        self._orders()  # a meter answers with what it has measured when its reply begins
         count = struct.unpack(">H", request[4:6])[0]
         data = self.values[request[0]].to_bytes(2, "big") + bytes(2 * count - 2)
         reply = sealed(bytes([request[0], request[1], len(data)]) + data)
         for number, byte in enumerate(reply, start=1):
-            _until(begin_s + number * self._timing.character_s)
+            _until(begin_s + number * self._timing.character_s, self._spin_s)
             os.write(self._master, bytes([byte]))
         self._quiet_s = time.monotonic()
 
     def _orders(self) -> bool:
         """Take what is said on standard input; False when it is time to end."""
-        idle = time.monotonic() - self._quiet_s > _IDLE_S
+        idle = time.monotonic() - self._quiet_s > self._idle_s
         ready = select.select([sys.stdin, self._master], [], [], _LOOK_S if idle else 0.0)[0]
         if sys.stdin not in ready:
             return True
@@ -108,10 +116,10 @@ class SteadyRack:
         return True
 
 
-def _until(due_s: float) -> None:
+def _until(due_s: float, spin_s: float) -> None:
     left_s = due_s - time.monotonic()
-    if left_s > 2 * _SPIN_S:
-        time.sleep(left_s - _SPIN_S)
+    if left_s > 2 * spin_s:
+        time.sleep(left_s - spin_s)
     while time.monotonic() < due_s:
         pass
 
@@ -132,10 +140,12 @@ def main() -> None:
     parser.add_argument("--baud", type=int, required=True)
     parser.add_argument("--turnaround-ms", type=float, default=5.0)
     parser.add_argument("--units", type=int, default=10, help="units 1 to this number")
+    parser.add_argument("--no-spin", action="store_true", help="sleep instead: for several racks on few cores")
     parser.add_argument("--dead", type=int, nargs="*", default=[])
     arguments = parser.parse_args()
     timing = line_timing(arguments.baud, "N", 2, arguments.turnaround_ms / 1000)
-    rack = SteadyRack(timing, arguments.turnaround_ms / 1000, range(1, arguments.units + 1), arguments.dead)
+    units = range(1, arguments.units + 1)
+    rack = SteadyRack(timing, arguments.turnaround_ms / 1000, units, arguments.dead, spin=not arguments.no_spin)
     with contextlib.suppress(OSError):
         raise_priority()
     print(rack.device, flush=True)

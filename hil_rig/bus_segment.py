@@ -38,8 +38,9 @@ def limit_s(baud: int, units: int, turnaround_s: float = TURNAROUND_S) -> float:
 class RackProcess:
     """``python -m hil_rig.bus_rack``: a context manager. After ``stop`` ``heard`` holds what it prints at its end."""
 
-    def __init__(self, baud: int, units: int, *, dead: Sequence[int] = (), turnaround_s: float = TURNAROUND_S) -> None:
-        options = ["--baud", str(baud), "--units", str(units), "--turnaround-ms", str(turnaround_s * 1000)]
+    def __init__(self, baud: int, units: int, *, dead: Sequence[int] = (), spin: bool = False) -> None:
+        options = ["--baud", str(baud), "--units", str(units), "--turnaround-ms", str(TURNAROUND_S * 1000)]
+        options += [] if spin else ["--no-spin"]
         options += ["--dead", *map(str, dead)] if dead else []
         self._process = subprocess.Popen(
             python("-m", "hil_rig.bus_rack", *options),

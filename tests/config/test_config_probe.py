@@ -108,6 +108,24 @@ def test_addresses_names_and_lines_are_taken_once(good: str, more: str, expected
 
 
 @pytest.mark.parametrize(
+    ("select", "more", "expected"),
+    [
+        (1, "", []),
+        (0, "", [("reader[1].spi_select", "duplicate")]),
+        (0, "select_pin = 7\n", []),
+        (1, "clock_pin = 12\n", []),
+        (1, "clock_pin = 9\n", [("adc[1].miso_pin", "duplicate")]),
+    ],
+)
+def test_a_converter_and_a_card_reader_share_the_kernels_spi(
+    good: str, select: int, more: str, expected: list[tuple[str, str]]
+) -> None:
+    """Clock and data are everybody's, a select line is not."""
+    reader = f'[[reader]]\nname = "r"\nkind = "mfrc522"\nspi_select = {select}\n'
+    assert found(with_probe(good, ID, ADC + more + reader)) == expected
+
+
+@pytest.mark.parametrize(
     ("keys", "wrong"),
     [
         ("nominal_ohm = 10_000\nseries_ohm = 2_000", False),
