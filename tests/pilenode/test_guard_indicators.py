@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations, pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -108,6 +109,18 @@ def test_the_cabinets_light_moves_as_often(sign: Sign) -> None:
     """The same for the cabinet."""
     seen = shown(CABINET_SIGNS[sign])
     assert all("#" in seen[at : at + 62] and "." in seen[at : at + 62] for at in range(len(seen) - 62))
+
+
+@pytest.mark.parametrize(("name", "dark"), [("manual.md", "dark"), ("manual.zh-CN.md", "灭")])
+def test_the_manuals_table_is_the_programs(name: str, dark: str) -> None:
+    """One row for each sign, in order, with the seconds of both lights."""
+    text = (Path(__file__).parents[2] / "docs" / name).read_text(encoding="utf-8")
+
+    def cell(pattern: Pattern) -> str:
+        return "/".join(f"{step:g}" for step in pattern.steps) or dark
+
+    rows = [f"| {cell(status)} | {cell(fault)} |" for status, fault in PORT.values()]
+    assert [line[line.index(" | ") + 1 :] for line in text.splitlines() if line.endswith(tuple(rows))] == rows
 
 
 def test_a_pattern_is_on_and_off_in_turn() -> None:
