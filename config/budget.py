@@ -10,10 +10,11 @@ from config.walk import Finding
 from safety import budget as arithmetic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from config.schema import Bus, Config, Inlet, Meter, Port
     from config.schema_meter import MeterProfile
+    from config.schema_probe import Probe, ProbeModule
     from safety.budget import MeterTiming, Path
     from safety.limits import PortLimits
 
@@ -95,15 +96,53 @@ def compute(config: Config, profiles: Mapping[str, MeterProfile], limits: Mappin
         (port, meter.bus, _meter_timing(buses[meter.bus], profiles[meter.model], again=port is not None))
         for port, meter in channels
     ]
+    # A module takes its turns on the wire as a meter does.
+    timings += [(None, module.bus, _module_timing(buses[module.bus], module)) for module in config.probe_module]
+    heat_s = _heat_s(config, [(bus, timing) for _, bus, timing in timings])
     ports = []
     for index, (port, bus, own) in enumerate(timings):
         if port is not None:
             others = [timing for other, (_, name, timing) in enumerate(timings) if name == bus and other != index]
-            ports.append(_port(config, port, own, others, limits[port.number]))
+            ports.append(_port(config, port, own, others, limits[port.number], heat_s.get(port.number)))
     return Budget(config.promise.cut_s, config.promise.dead_meters, tuple(ports), contacts)
 
 
-def _port(config: Config, port: Port, own: MeterTiming, others: list[MeterTiming], limits: PortLimits) -> PortBudget:
+def _module_timing(bus: Bus, module: ProbeModule) -> MeterTiming:
+    line = arithmetic.line_timing(bus.baud, bus.parity, bus.stopbits, bus.turnaround_ms / 1000)
+    return arithmetic.MeterTiming(line, (arithmetic.MODULE_BYTES,), refresh_s=module.refresh_s, again=False)
+
+
+def _heat_s(config: Config, timings: Sequence[tuple[str, MeterTiming]]) -> dict[int, float]:
+    """Return by port number how long it takes at worst until a temperature at its probe has been read.
+
+    ``timings``: bus and times of every slave, those of the modules last.
+    """
+    fitted: dict[int, Probe] = {port.number: port.probe for port in config.port if port.probe is not None}
+    every = [*fitted.values(), *([config.cabinet.probe] if config.cabinet.probe is not None else [])]
+    onewire_s = arithmetic.onewire_s(sum(probe.id is not None for probe in every), config.onewire.interval_s)
+    adc_s = {
+        adc.name: arithmetic.adc_s(sum(probe.adc == adc.name for probe in every), adc.interval_s) for adc in config.adc
+    }
+    module_s = {}
+    for place, module in enumerate(config.probe_module, len(timings) - len(config.probe_module)):
+        others = [timing for other, (bus, timing) in enumerate(timings) if bus == module.bus and other != place]
+        module_s[module.name] = arithmetic.module_s(
+            timings[place][1], others, config.promise.dead_meters, module.interval_s
+        )
+    return {
+        number: adc_s[probe.adc] if probe.adc else module_s[probe.module] if probe.module else onewire_s
+        for number, probe in fitted.items()
+    }
+
+
+def _port(
+    config: Config,
+    port: Port,
+    own: MeterTiming,
+    others: list[MeterTiming],
+    limits: PortLimits,
+    heat_s: float | None,
+) -> PortBudget:
     promise = config.promise
     dead, release_s, contactor_s = (
         promise.dead_meters,
@@ -117,13 +156,8 @@ def _port(config: Config, port: Port, own: MeterTiming, others: list[MeterTiming
         if _cuts(entry.kind, entry.policy) and (not entry.ports or port.number in entry.ports)
     ]
     slow = [*arithmetic.dwelling(own, others, dead, limits, release_s)]
-    if port.probe is not None:
-        probes = sum(one.probe is not None for one in config.port) + (config.cabinet.probe is not None)
-        slow.append(
-            arithmetic.heat(
-                probes, config.onewire.interval_s, limits.temperature_trip_s, limits.probe_max_age_s, release_s
-            )
-        )
+    if heat_s is not None:
+        slow.append(arithmetic.heat(heat_s, limits.temperature_trip_s, limits.probe_max_age_s, release_s))
     if config.gpio.contactor_pin is not None:
         slow.append(arithmetic.weld(own, others, dead, limits, contactor_s))
     oldest_s = arithmetic.oldest_s(own, others, dead)

@@ -55,12 +55,17 @@ def _spi_pins(tree: object) -> Iterator[tuple[Path, object]]:
             bus = ()
 
 
+def _shares_spi(path: Path, pin: object) -> bool:
+    """Return whether a converter uses this line of SPI bus 0 as readers do; the kernel lets each have its turn."""
+    return path[0] == "adc" and path[-1] in ("clock_pin", "mosi_pin", "miso_pin") and pin in _SPI
+
+
 def _used_twice(tree: object) -> Iterator[Finding]:
     yield from unique([*each(tree, "reader", "name")])
     devices = unique([*each(tree, "bus", "device"), *each(tree, "reader", "device")])
     yield from (one for one in devices if one.path[0] == "reader")
     pins = [*_pins(tree)]
-    others = [(path, pin) for path, pin in pins if path[0] != "reader"]
+    others = [(path, pin) for path, pin in pins if path[0] != "reader" and not _shares_spi(path, pin)]
     readers = [(path, pin) for path, pin in pins if path[0] == "reader"]
     found = unique([*others, *readers, *_spi_pins(tree)])
     yield from (one for one in found if one.path[0] == "reader")

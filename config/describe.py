@@ -38,9 +38,17 @@ keys of such a file.
 """
 _RULES = """# Rules between keys
 
-- Port numbers, bus names, bus devices, input names, probe ids and socket paths are unique; so is each GPIO pin over
-  all relays, inputs, contactor, its feedback and heartbeat, and each Modbus address on one bus.
-- `port.meter.bus` and `cabinet.inlet.bus` name a `[[bus]]`, `port.meter.model` and `cabinet.inlet.model` a known meter,
+- Port numbers, bus names, bus devices, input names, probe ids, names of modules and converters, their channels and
+  socket paths are unique; so is each GPIO pin over all relays, inputs, lights, buzzer, converters, contactor, its
+  feedback and heartbeat, and each Modbus address on one bus. Converters may share clock and data lines, never a select
+  line.
+- A probe has exactly one of `id`, `module` and `adc`; `module` and `adc` name a `[[probe_module]]` or `[[adc]]` and
+  need a `channel` (1 to 8 of a module, 0 to 7 of a converter).
+- `adc.series_ohm` is 0.2 to 4 times `adc.nominal_ohm`; `interval_s` (and `refresh_s`) of a module or converter stay
+  below
+  `limits.probe_max_age_s`.
+- `port.meter.bus`, `probe_module.bus` and `cabinet.inlet.bus` name a `[[bus]]`, `port.meter.model` and
+  `cabinet.inlet.model` a known meter,
   `profile` a known profile, `input.ports` existing ports, each once.
 - Only an `rcd` names `input.ports`, only a `door` has an `input.policy`.
 - `port.current_limit_a` and `port.power_limit_w` may only lower the values of `[limits]`.

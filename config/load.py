@@ -14,6 +14,7 @@ import msgspec
 from msgspec import inspect
 
 from config import budget as promise
+from config import cross_probe
 from config.cross import config_findings, unknown
 from config.cross_meter import meter_findings
 from config.cross_reader import reader_findings
@@ -95,7 +96,12 @@ def _judge(text: str, file: str, folder: Path) -> tuple[Merged | None, list[Prob
     merged = _merge(source.data, profile.data)
     walker = Walker()
     clean = walker.visit(inspect.type_info(Config), merged)
-    findings = [*walker.findings, *config_findings(clean, meters(), _names(folder)), *reader_findings(clean)]
+    findings = [
+        *walker.findings,
+        *config_findings(clean, meters(), _names(folder), cross_probe.pins(clean)),
+        *cross_probe.probe_findings(clean, merged),
+        *reader_findings(clean),
+    ]
     problems += place(findings, source, profile)
     if problems:
         return None, problems
