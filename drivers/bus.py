@@ -6,8 +6,8 @@ takes it. Hence the discipline of this file:
 - t3.5 of silence before every request, measured from the last byte seen or sent, with the input drained first;
 - the length of the reply is computed from the request (``drivers.frames``); unit, function, byte count and CRC must
   all agree;
-- after any failed read the line is drained until it has been quiet for a quiet time, and the unit is *suspect*: the
-  next thing it says is thrown away, the line drained again and the question repeated;
+- after any failed read the line is drained until it has been quiet for a quiet time, and the unit is *suspect*: its
+  next good-looking reply is thrown away, the line drained again and the question repeated;
 - a reply with the beginning of another one behind it is none.
 
 What remains: a reply of the right unit, function and length that comes more than two quiet times after its time-out
@@ -84,6 +84,7 @@ class SerialLine:
         self._last_byte_s = 0.0
         self._open_at_s = 0.0
         self._suspects: set[int] = set()
+        self._doubled = False  # the last exchange brought two replies
         self._paces: dict[int, Pace] = {}
         self._counters = _counts()
         self._unit_counters: dict[int, dict[str, int]] = {}
@@ -137,7 +138,7 @@ class SerialLine:
             return MissingReason.BUS_LOST
         unit = exchange.frame[0]
         reply = self._exchange(exchange)
-        if unit in self._suspects and reply is not MissingReason.TIMEOUT:
+        if unit in self._suspects and (isinstance(reply, bytes) or self._doubled):
             self._count(unit, "discarded")
             self._drain(exchange.reply_bytes)
             reply = self._exchange(exchange)
@@ -163,7 +164,8 @@ class SerialLine:
         length = reply_length(frame, request[1], exchange.reply_bytes)
         frame, more = frame[:length], frame[length:]
         # Two replies where one was due: the first may be an old one, sent twice. Noise behind a reply does no harm.
-        outcome = MissingReason.BAD_FRAME if more and frame.startswith(more) else exchange.check(frame)
+        self._doubled = bool(more) and frame.startswith(more)
+        outcome = MissingReason.BAD_FRAME if self._doubled else exchange.check(frame)
         if isinstance(outcome, bytes):
             pace = self._paces.get(request[0])
             self._paces[request[0]] = learned(pace, begun_s - sent_s, at_first_look=looks == 1)
