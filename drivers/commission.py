@@ -10,8 +10,8 @@ Every act here
   it said to the write.
 
 After a power cut in between nothing is lost: the meter is at the old place or at the new one, and both are searched.
-A serial device that is lost raises ``drivers.wire.LineLostError`` where nothing has been written yet; afterwards it ends
-in the state ``UNKNOWN``.
+A serial device that is lost raises ``drivers.wire.LineLostError`` where nothing has been written yet; afterwards it
+ends in the state ``UNKNOWN``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import contextlib
 import time
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from drivers import dlt645
 from drivers.frames import EXCEPTION_BIT, MAX_UNIT, Question
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from drivers.wire import Lines
 
     Ask = Callable[[int], Question]
+    _Answered: TypeAlias = "Outcome | tuple[Why, int | None]"
 
 #: What a meter may take to store a setting and come back, seconds, before it is looked for.
 SETTLE_S: Final = 1.0
@@ -171,7 +172,7 @@ def _write(wire: Wire, exchange: WriteSingle | WriteMultiple | Command) -> tuple
     return (Why.NO_REPLY if outcome is MissingReason.TIMEOUT else Why.ODD_REPLY), None
 
 
-def _set(wire: Wire, unit: int, setting: Setting, now: int, then: int) -> Outcome | tuple[Why, int | None]:
+def _set(wire: Wire, unit: int, setting: Setting, now: int, then: int) -> _Answered:
     """Write ``then`` where ``now`` stands; an Outcome when that was refused before anything was written."""
     old, new = setting.code(now), setting.code(then)
     if new is None:
@@ -226,16 +227,12 @@ def set_unit(
     old, new = units
     if not (1 <= old <= MAX_UNIT and 1 <= new <= MAX_UNIT):
         raise ValueError(f"addresses {old} and {new} must be from 1 to {MAX_UNIT}")
-    if setting is None:
-        return _untouched(Why.NOT_SETTABLE)
-    if old == new:
-        return _untouched(Why.SAME)
-    refused = _first_refusal(wire, ask(old))
-    if refused is not None:
-        return refused
-    if _look(wire, ask(new)) is not _Seen.NOBODY:
-        return _untouched(Why.TAKEN)
-    answered = _set(wire, old, setting, old, new)
+    if setting is None or old == new:
+        return _untouched(Why.NOT_SETTABLE if setting is None else Why.SAME)
+    answered: _Answered | None = _first_refusal(wire, ask(old))
+    if answered is None and _look(wire, ask(new)) is not _Seen.NOBODY:
+        answered = _untouched(Why.TAKEN)
+    answered = answered or _set(wire, old, setting, old, new)
     if isinstance(answered, Outcome):
         return answered
     try:
@@ -264,21 +261,15 @@ def set_baud(
     Raises LineLostError before the write.
     """
     old, new = formats
-    if setting is None:
-        return _untouched(Why.NOT_SETTABLE)
-    if old.baud == new.baud:
-        return _untouched(Why.SAME)
-    if setting.code(new.baud) is None:
-        return _untouched(Why.NO_CODE)
+    if setting is None or old.baud == new.baud or setting.code(new.baud) is None:
+        return _untouched(Why.NOT_SETTABLE if setting is None else Why.SAME if old.baud == new.baud else Why.NO_CODE)
     with _wire(lines, new) as wire:
         free = _look(wire, question) is _Seen.NOBODY
     with _wire(lines, old) as wire:
-        refused = _first_refusal(wire, question)
-        if refused is not None:
-            return refused
-        if not free:
-            return _untouched(Why.TAKEN)
-        answered = _set(wire, question.unit, setting, old.baud, new.baud)
+        answered: _Answered | None = _first_refusal(wire, question)
+        if answered is None and not free:
+            answered = _untouched(Why.TAKEN)
+        answered = answered or _set(wire, question.unit, setting, old.baud, new.baud)
     if isinstance(answered, Outcome):
         return answered
     try:
@@ -401,7 +392,7 @@ def confirmation(model: str, unit: int) -> str:
     return f"{model}@{unit}"
 
 
-def clear_energy(  # noqa: PLR0913 - each is needed, and an object for them would hide the confirmation
+def clear_energy(
     wire: Wire,
     command: tuple[bytes, bytes] | None,
     question: Question,
@@ -413,8 +404,8 @@ def clear_energy(  # noqa: PLR0913 - each is needed, and an object for them woul
 ) -> Cleared:
     """Set the energy register of a meter to zero for good: ``command`` is its request and reply without unit and CRC.
 
-    ``question`` is what this model answers; ``confirmed`` must be ``confirmation(model, unit)``, typed by whoever orders
-    it; ``read`` returns the energy in Wh.
+    ``question`` is what this model answers; ``confirmed`` must be ``confirmation(model, unit)``, typed by whoever
+    orders it; ``read`` returns the energy in Wh.
     What counts is the register afterwards: a PZEM-016 answers with an error and clears all the same.
     Raises LineLostError before the write.
     """

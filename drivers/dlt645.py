@@ -2,8 +2,8 @@
 
 A frame is ``68 A0..A5 68 C L data CS 16`` behind up to four wake-up bytes FE: the address is twelve BCD digits, lowest
 pair first, ``AA`` six times is everybody; the data bytes travel with 33h added; CS is the sum of all bytes from the
-first 68h, modulo 256 (DL/T 645-2007, 5.2 and 7). Pilenode knows as much of it as finding a meter and changing it over to
-Modbus needs: what writes is built in ``drivers.writes`` only.
+first 68h, modulo 256 (DL/T 645-2007, 5.2 and 7). Pilenode knows as much of it as finding a meter and changing it over
+to Modbus needs: what writes is built in ``drivers.writes`` only.
 """
 
 from __future__ import annotations

@@ -33,11 +33,11 @@ _GIVE_UP: Final = 4
 
 
 class Identity(NamedTuple):
-    """A register that says which model this is: ``equals`` in ``count`` registers (1 or 2) from ``address``."""
+    """A register that says which model this is: ``equals`` in ``registers`` (1 or 2) from ``address``."""
 
     function: int
     address: int
-    count: int
+    registers: int
     equals: int
 
 
@@ -58,7 +58,7 @@ class Model:
     def identity_question(self, unit: int) -> Question | None:
         """Return how this model is asked who it is."""
         own = self.identity
-        return None if own is None else Question(unit, own.function, own.address, own.count)
+        return None if own is None else Question(unit, own.function, own.address, own.registers)
 
 
 class Why(StrEnum):

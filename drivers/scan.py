@@ -186,9 +186,7 @@ def scan(plan: Plan, lines: Lines) -> Generator[Finding | Progress, None, None]:
     left_s = plan.estimate_s()
     for number, one in enumerate(rounds, 1):
         format_ = one.format
-        with contextlib.closing(
-            Wire(lines(format_.baud, format_.parity, format_.stopbits), plan.turnaround_s)
-        ) as wire:
+        with contextlib.closing(Wire(lines(format_.baud, format_.parity, format_.stopbits), plan.turnaround_s)) as wire:
             total = max(1, len(one.units))
             step_s = one.estimate_s(plan.turnaround_s) / total
             for done, unit in enumerate(one.units or (0,)):

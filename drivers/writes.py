@@ -1,7 +1,7 @@
 """The only place that can build a request that changes a meter. Frames and the strict check of their replies.
 
-In normal running nothing writes: neither guard nor its drivers can import this module (import-linter, tests/test_walls),
-so there is no frame to send. Only the commissioning tool is allowed in, with the guard stopped.
+In normal running nothing writes: neither guard nor its drivers can import this module (import-linter, tests), so that
+there is no frame to send. Only the commissioning tool is allowed in, with the guard stopped.
 
 No write goes to the broadcast address 0 or to the general address F8h of the PZEM family: every meter on the line would
 obey, and nobody would be asked. A scan finds the address of a single meter anyway.

@@ -59,10 +59,10 @@ class ServiceMeter:
     """A simulated meter that can be set as its profile says (``commission``).
 
     ``dlt645`` is its twelve-digit number while it speaks DL/T 645 (2400 8E1); after a change-over it speaks Modbus as
-    the profile's ``serial`` says, at the last two digits of the number. ``rest`` are the other bits of a packed register.
+    the profile's ``serial`` says, at the last two digits of the number. ``rest``: other bits of a packed register.
     """
 
-    def __init__(  # noqa: PLR0913 - what can be set on a meter
+    def __init__(
         self,
         model: MeterProfile,
         source: Callable[[], Quantities],
@@ -154,7 +154,9 @@ class ServiceMeter:
         wanted: dict[str, int] = {}
         for name, one in here:
             shift, mask = _SHIFT_MASK[one.place]
-            code = int(struct.unpack(">f", data)[0]) if one.type == "f32" else int.from_bytes(data, "big") >> shift & mask
+            code = (
+                int(struct.unpack(">f", data)[0]) if one.type == "f32" else int.from_bytes(data, "big") >> shift & mask
+            )
             values = {entry.code: entry.baud for entry in one.codes} if one.codes else {code: code}
             if code not in values:
                 return self._reply(bytes([body[0] | 0x80, _ILLEGAL_VALUE]))
@@ -220,9 +222,7 @@ class ServiceRack(Rack):
     rate at which it did.
     """
 
-    def __init__(
-        self, stations: Sequence[ServiceMeter], *, turnaround_s: float = 0.005, echo: bool = False
-    ) -> None:
+    def __init__(self, stations: Sequence[ServiceMeter], *, turnaround_s: float = 0.005, echo: bool = False) -> None:
         super().__init__({}, turnaround_s=turnaround_s)
         self.stations = list(stations)
         self.echo = echo

@@ -65,7 +65,7 @@ def setting(write: MeterWrite | None) -> Setting | None:
     """Return how a setting is written, None where the profile knows no way."""
     if write is None:
         return None
-    codes = {entry.baud: entry.code for entry in write.codes}
+    codes = {int(entry.baud): entry.code for entry in write.codes}
     return Setting(write.function, write.address, write.type, write.place, codes, write.takes_effect)
 
 

@@ -14,7 +14,9 @@ LOAD = Quantities(
 
 
 def _codes(**codes: int) -> list[MeterCode]:
-    return [MeterCode(baud=int(name.removeprefix("b")), code=code) for name, code in codes.items()]
+    return [
+        msgspec.convert({"baud": int(name.removeprefix("b")), "code": code}, MeterCode) for name, code in codes.items()
+    ]
 
 
 SDM120 = msgspec.structs.replace(
