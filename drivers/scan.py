@@ -82,7 +82,7 @@ class Plan:
         yield from (Round(one, self.units, PROBES) for one in self.formats)
 
     def estimate_s(self) -> float:
-        """Return how long the search takes when nobody answers, seconds; a meter that answers takes no longer."""
+        """Return how long the search takes when nobody answers, seconds; every meter is asked a few times more."""
         return sum(one.estimate_s(self.turnaround_s) for one in self.rounds())
 
 
@@ -139,7 +139,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """``done`` of ``total`` addresses of round ``number`` of ``rounds``; ``left_s`` until the end at most, seconds."""
+    """``done`` of ``total`` addresses of round ``number`` of ``rounds``; ``left_s`` about until the end, seconds."""
 
     format: Format
     number: int

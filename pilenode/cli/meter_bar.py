@@ -50,5 +50,5 @@ class Bar:
             description=f"[{progress.number}/{progress.rounds}] {progress.format}".replace("[", r"\["),
             total=progress.total,
             completed=progress.done,
-            left=self._terminal.pick(f"还需至多 {left}", f"at most {left} left"),
+            left=self._terminal.pick(f"还需约 {left}", f"about {left} left"),
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from config.load import load_meter
-from drivers.commission import clear_energy, confirmation
+from drivers.clear_energy import clear_energy, confirmation
 from drivers.registers import decode
 from pilenode.cli.bilingual import Number, Text, argument, option
 from pilenode.cli.meter_line import on_line

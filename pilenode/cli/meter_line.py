@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from pilenode.cli.terminal import Terminal
 
+#: How long an answer is waited for when a single meter is asked, seconds.
+TURNAROUND_S = ASK_TURNAROUND_S
 _BAUDS = ("1200", "2400", "4800", "9600", "19200", "38400", "57600", "115200")
 
 
@@ -26,7 +28,7 @@ class Place(NamedTuple):
     """The line that the options name.
 
     ``format`` is how it is set (None: neither options nor a configuration say so), ``bauds`` every ``--baud`` given,
-    ``units`` the addresses that a configuration expects on it.
+    ``units`` the addresses that a configuration expects on it, ``turnaround_s`` how long an answer is waited for.
     """
 
     device: str
@@ -35,10 +37,11 @@ class Place(NamedTuple):
     parity: str | None
     stopbits: int | None
     units: tuple[int, ...]
+    turnaround_s: float
 
     def lines(self, baud: int, parity: str, stopbits: int) -> SerialLine:
         """Return a line of that format; the device is opened by the first request."""
-        return SerialLine(self.device, baud, parity, stopbits, turnaround_s=ASK_TURNAROUND_S)
+        return SerialLine(self.device, baud, parity, stopbits, turnaround_s=self.turnaround_s)
 
     def chosen(self, otherwise: Format) -> Format:
         """Return how the line is set: as the options say, else as the configuration, else ``otherwise``."""
@@ -50,7 +53,7 @@ class Place(NamedTuple):
     def wire(self, otherwise: Format) -> Wire:
         """Return the line, set as ``chosen`` says."""
         one = self.chosen(otherwise)
-        return Wire(self.lines(one.baud, one.parity, one.stopbits))
+        return Wire(self.lines(one.baud, one.parity, one.stopbits), self.turnaround_s)
 
 
 def _place(
@@ -73,7 +76,7 @@ def _place(
             raise Misuse(f"配置中没有总线 {bus}。", f"The configuration has no bus {bus}.")
         device, format_, units = found
     bauds = tuple(int(one) for one in baud)
-    return Place(str(device), format_, bauds, parity, None if stopbits is None else int(stopbits), units)
+    return Place(str(device), format_, bauds, parity, None if stopbits is None else int(stopbits), units, TURNAROUND_S)
 
 
 def _options(*, many: bool) -> list[click.Parameter]:

@@ -37,9 +37,9 @@ class _Plain:
             left = self._terminal.pick(*seconds_words(progress.left_s))
             self._terminal.line(
                 self._terminal.pick(
-                    f"[{progress.number}/{progress.rounds}] {progress.format}：{progress.total} 个地址，至多 {left}",
+                    f"[{progress.number}/{progress.rounds}] {progress.format}：{progress.total} 个地址，还需约 {left}",
                     f"[{progress.number}/{progress.rounds}] {progress.format}: {progress.total} "
-                    f"address{'' if progress.total == 1 else 'es'}, at most {left} left",
+                    f"address{'' if progress.total == 1 else 'es'}, about {left} left",
                 )
             )
 

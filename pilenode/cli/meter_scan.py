@@ -132,8 +132,8 @@ def _begin(terminal: Terminal, place: Place, plan: Plan) -> None:
     left = terminal.pick(*seconds_words(plan.estimate_s()))
     terminal.line(
         terminal.pick(
-            f"{place.device}：地址 {plan.units[0]} 至 {plan.units[-1]}，{named}{call}；最长约 {left}。",
-            f"{place.device}: addresses {plan.units[0]} to {plan.units[-1]}, {named}{call}; at most about {left}.",
+            f"{place.device}：地址 {plan.units[0]} 至 {plan.units[-1]}，{named}{call}；约需 {left}。",
+            f"{place.device}: addresses {plan.units[0]} to {plan.units[-1]}, {named}{call}; about {left}.",
         )
     )
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from config.load import load_meter
-from drivers.commission import State, Why, change_over_dlt645, set_baud, set_unit
+from drivers.change_over import change_over_dlt645
+from drivers.commission import set_baud, set_unit
+from drivers.commission_steps import State, Why
 from drivers.wire import Format
 from pilenode.cli.bilingual import Number, Text, argument
 from pilenode.cli.exits import Exit
@@ -18,7 +20,7 @@ from pilenode.cli.meter_words import outcome_words
 from pilenode.cli.terminal import Misuse
 
 if TYPE_CHECKING:
-    from drivers.commission import Outcome
+    from drivers.commission_steps import Outcome
     from pilenode.cli.meter_line import Place
     from pilenode.cli.terminal import Terminal
 
@@ -87,7 +89,13 @@ def set_rate(terminal: Terminal, place: Place, name: str, unit: int, new: str) -
     profile = load_meter(name)
     before = place.chosen(factory_format(profile))
     after = Format(int(new), before.parity, before.stopbits)
-    outcome = set_baud(place.lines, setting(profile.commission.baud), ask(profile)(unit), (before, after))
+    outcome = set_baud(
+        place.lines,
+        setting(profile.commission.baud),
+        ask(profile)(unit),
+        (before, after),
+        turnaround_s=place.turnaround_s,
+    )
     where_zh, where_en = f"{name}（地址 {unit}）现在为 {after}", f"{name} at address {unit} speaks {after} now"
     return tell(terminal, outcome, where_zh, where_en, unit=unit, format=str(after))
 
@@ -112,7 +120,8 @@ def change_over(terminal: Terminal, place: Place, name: str) -> int:
     rates = {entry.baud for entry in profile.commission.baud.codes} if profile.commission.baud else set()
     own = factory_format(profile)
     others = [Format(baud, parity) for baud in sorted({*rates, 2400, 9600}, reverse=True) for parity in ("N", "E")]
-    done = change_over_dlt645(place.lines, ask(profile), [own, *(one for one in others if one != own)])
+    formats = [own, *(one for one in others if one != own)]
+    done = change_over_dlt645(place.lines, ask(profile), formats, turnaround_s=place.turnaround_s)
     return tell(
         terminal,
         done.outcome,

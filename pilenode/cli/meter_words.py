@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from drivers.commission import State
-from drivers.commission import Why as Answer
+from drivers.commission_steps import State
+from drivers.commission_steps import Why as Answer
 from drivers.identify import Verdict, Why
 from drivers.scan import Kind
 from pilenode.cli.bilingual import Text
 
 if TYPE_CHECKING:
-    from drivers.commission import Outcome
+    from drivers.commission_steps import Outcome
     from drivers.identify import Identification, Reason
     from drivers.scan import Finding
 
