@@ -114,7 +114,7 @@ class SerialLine:
 
         For commissioning, where a wrong answer is a finding too, and where nothing may be sent twice. Waits
         ``patience_s`` for the first byte after the request (a copy of the request does not count as one) and then
-        until ``LATENESS_S`` have passed without a byte. BAD_FRAME: the line was not silent before, nothing was sent.
+        until ``LATENESS_S`` and t3.5 have passed without one. BAD_FRAME: the line was never silent, nothing was sent.
         """
         try:
             if self._port is None and not self._open(OVERHEAD_BYTES):
@@ -176,7 +176,7 @@ class SerialLine:
         while self._readable(min(until_s, limit_s)) and time.monotonic() < limit_s:
             heard += self._take(_DRAIN_BYTES, hung_up_without=True)
             if not request.startswith(heard):
-                until_s = time.monotonic() + LATENESS_S
+                until_s = time.monotonic() + LATENESS_S + self.timing.silence_s
         return heard
 
     def _send(self, request: bytes) -> float:

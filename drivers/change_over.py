@@ -47,7 +47,7 @@ def change_over_dlt645(
     """
     with opened(lines, DLT645_FORMAT, turnaround_s) as wire:
         addresses = [_address(wire) for _ in range(LOOKS)]
-        if not any(addresses):
+        if all(address is None for address in addresses):
             return ChangedOver(untouched(Why.ABSENT))
         address = addresses[0]
         if not address or set(addresses) != {address}:
@@ -58,7 +58,7 @@ def change_over_dlt645(
         pause(SETTLE_S)
         found = _arrived(lines, ask, formats, address, turnaround_s)
         with opened(lines, DLT645_FORMAT, turnaround_s) as wire:
-            still = any(_address(wire) for _ in range(LOOKS))
+            still = any(_address(wire) is not None for _ in range(LOOKS))
     except LineLostError:
         return ChangedOver(Outcome(State.UNKNOWN, Why.LINE_LOST), address)
     if found is not None:

@@ -212,7 +212,12 @@ def _meet(search: _Search, wire: Wire, one: Round, unit: int) -> Iterator[Findin
         if heard.sound is Sound.STRANGER:
             yield from _late(search, wire, one, heard)
         elif heard.sound is not Sound.SILENCE:
-            yield from search.new(_closer(wire, one, unit, heard, probe))
+            finding = _closer(wire, one, unit, heard, probe)
+            if finding.kind in {Kind.UNSTEADY, Kind.SEVERAL}:
+                # a late answer to the probe before may have fallen into this one
+                again = wire.hear(probe.question(unit).frame)
+                finding = finding if again is None else _closer(wire, one, unit, again, probe)
+            yield from search.new(finding)
             return
 
 

@@ -227,14 +227,25 @@ class ServiceRack(Rack):
         self.stations = list(stations)
         self.echo = echo
         self.parity: str | None = None
+        self._differ()
         self.heard: list[tuple[int, bytes]] = []
 
     def _arrived(self, data: bytes) -> None:
         baud = _BAUDS.get(termios.tcgetattr(self._far_end)[4], self.timing.baud)
         if baud != self.timing.baud:
             self.timing = Timing(baud)
+        self._differ()
         if self.echo:
             os.write(self._master, data)
+
+    def _differ(self) -> None:
+        """Leave the tty set in a way that every opening changes.
+
+        A pty takes no parity, and the C library calls that an error when nothing else was changed with it.
+        """
+        attributes = termios.tcgetattr(self._far_end)
+        attributes[0] |= termios.IXANY  # means nothing without IXON
+        termios.tcsetattr(self._far_end, termios.TCSANOW, attributes)
 
     def _replies(self, frame: bytes) -> list[Reply]:
         self.counts.requests += 1

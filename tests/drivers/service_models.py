@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from config.load import load_meter, load_meter_text
 from config.schema_meter import MeterCode, MeterCommand, MeterCommission, MeterWrite
 from hil_rig.world import Quantities
+
+if TYPE_CHECKING:
+    import pytest
 
 LOAD = Quantities(
     voltage_v=229.8, current_a=1.52, power_w=345.8, power_factor=0.99, frequency_hz=50.0, energy_wh=1234.0
@@ -98,7 +103,8 @@ place = "high_byte"
 function = 16
 address = 0x0015
 place = "low_byte"
-codes = [{ baud = 9600, code = 1 }, { baud = 4800, code = 2 }, { baud = 2400, code = 3 }, { baud = 1200, code = 4 }]
+codes = [{ baud = 9600, code = 1 }, { baud = 4800, code = 2 }, { baud = 2400, code = 3 }, { baud = 1200, code = 4 },
+  { baud = 115200, code = 9 }, { baud = 57600, code = 8 }] # the last two are for fast tests only
 """,
     "dds238",
 )
@@ -151,7 +157,8 @@ place = "high_byte"
 function = 16
 address = 0x0004
 place = "low_nibble"
-codes = [{ baud = 1200, code = 3 }, { baud = 2400, code = 4 }, { baud = 4800, code = 5 }, { baud = 9600, code = 6 }]
+codes = [{ baud = 1200, code = 3 }, { baud = 2400, code = 4 }, { baud = 4800, code = 5 }, { baud = 9600, code = 6 },
+  { baud = 115200, code = 9 }] # the last is for fast tests only
 [commission.clear_energy]
 request = "10 00 0C 00 02 04 00 00 00 00"
 reply = "10 00 0C 00 02"
@@ -163,3 +170,15 @@ IM1281B_TEN = msgspec.structs.replace(
     IM1281B, model="im1281b-ten", block=[msgspec.structs.replace(IM1281B.block[0], count=10)]
 )
 ALL = (SDM120, PZEM, DDSU666, IM1281B, DDS238, JSY163T)
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the patience of commissioning: a pty has no latency timer of an adapter, a simulated meter no doubts."""
+    for module in ("bus", "wire", "scan"):
+        monkeypatch.setattr(f"drivers.{module}.LATENESS_S", 0.02)
+    for place in ("safety.budget", "drivers.scan"):
+        monkeypatch.setattr(f"{place}.MIN_QUIET_S", 0.02)
+    for module in ("commission_steps", "change_over"):
+        monkeypatch.setattr(f"drivers.{module}.LOOKS", 2)
+    for module in ("commission", "change_over", "clear_energy"):
+        monkeypatch.setattr(f"drivers.{module}.SETTLE_S", 0.0)
