@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from drivers.bus import SerialLine
-from tests.drivers.service_models import hurry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -139,9 +138,3 @@ def line(slave: Slave) -> Iterator[SerialLine]:
 def new_slave() -> type[Slave]:
     """Return the class, for tests that need more than one; they close what they make."""
     return Slave
-
-
-@pytest.fixture
-def quick_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the patience of commissioning."""
-    hurry(monkeypatch)

@@ -8,10 +8,17 @@ import msgspec
 
 from config.load import load_meter, load_meter_text
 from config.schema_meter import MeterCode, MeterCommand, MeterCommission, MeterWrite
+from drivers.bus import SerialLine
+from hil_rig.commissioning import ServiceMeter, ServiceRack, on_one_wire
 from hil_rig.world import Quantities
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Sequence
+    from typing import Self
+
+    from drivers.frames import Question
+    from drivers.wire import Lines, OpenLine
+    from safety.reading import MissingReason
 
 LOAD = Quantities(
     voltage_v=229.8, current_a=1.52, power_w=345.8, power_factor=0.99, frequency_hz=50.0, energy_wh=1234.0
@@ -172,13 +179,64 @@ IM1281B_TEN = msgspec.structs.replace(
 ALL = (SDM120, PZEM, DDSU666, IM1281B, DDS238, JSY163T)
 
 
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the patience of commissioning: a pty has no latency timer of an adapter, a simulated meter no doubts."""
-    for module in ("bus", "wire", "scan"):
-        monkeypatch.setattr(f"drivers.{module}.LATENESS_S", 0.02)
-    for place in ("safety.budget", "drivers.scan"):
-        monkeypatch.setattr(f"{place}.MIN_QUIET_S", 0.02)
-    for module in ("commission_steps", "change_over"):
-        monkeypatch.setattr(f"drivers.{module}.LOOKS", 2)
-    for module in ("commission", "change_over", "clear_energy"):
-        monkeypatch.setattr(f"drivers.{module}.SETTLE_S", 0.0)
+class Desk:
+    """The same meters without a wire: real frames, real collisions, no time. Stands in for a ``ServiceRack``.
+
+    What takes time (lateness, a device, a line that is held) is tested on a tty.
+    """
+
+    device = "/dev/desk"
+
+    def __init__(self, stations: Sequence[ServiceMeter], *, echo: bool = False) -> None:
+        self.stations = [*stations]
+        self.echo = echo
+        self.heard: list[tuple[int, bytes]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def line(self, baud: int, parity: str) -> DeskLine:
+        """Return the line at a rate."""
+        return DeskLine(self, baud, parity)
+
+
+class DeskLine:
+    """A line to a ``Desk``."""
+
+    trouble = ""
+    trouble_errno = 0
+
+    def __init__(self, desk: Desk, baud: int, parity: str) -> None:
+        self._desk = desk
+        self._baud = baud
+        self._parity = parity
+
+    def hear(self, frame: bytes, patience_s: float) -> bytes:
+        """Hand the frame to every meter and return all that they send."""
+        del patience_s
+        self._desk.heard.append((self._baud, frame))
+        replies = [station.hear(frame, self._baud, self._parity) for station in self._desk.stations]
+        sent = on_one_wire([reply for reply in replies if reply is not None], 10 / self._baud)
+        return (frame if self._desk.echo else b"") + b"".join(reply.data for reply in sent)
+
+    def read(self, question: Question) -> bytes | MissingReason:
+        """Read as guard does."""
+        return question.check(self.hear(question.frame, 0.0))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def lines_of(rack: ServiceRack | Desk) -> Lines:
+    """Return what opens the line of ``rack``; a pty has no parity, so a rack on a tty is told."""
+
+    def made(baud: int, parity: str, stopbits: int) -> OpenLine:
+        if isinstance(rack, Desk):
+            return rack.line(baud, parity)
+        rack.parity = parity
+        return SerialLine(rack.device, baud, parity, stopbits, 0.02)
+
+    return made

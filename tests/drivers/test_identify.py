@@ -18,7 +18,7 @@ from drivers.identify import Identification, Reason, Verdict, Why, identify, ran
 from drivers.wire import Wire
 from hil_rig.commissioning import ServiceMeter, ServiceRack
 from pilenode.cli.meter_models import model
-from tests.drivers.service_models import ALL, DDS238, DDSU666, IM1281B_TEN, JSY163T, LOAD, PZEM, SDM120
+from tests.drivers.service_models import ALL, DDS238, DDSU666, IM1281B_TEN, JSY163T, LOAD, PZEM, SDM120, Desk
 
 if TYPE_CHECKING:
     from config.schema_meter import MeterProfile
@@ -27,28 +27,10 @@ if TYPE_CHECKING:
 KNOWN = (*ALL, IM1281B_TEN)
 
 
-class Direct:
-    """A line without a wire: real frames, no time."""
-
-    trouble = ""
-    trouble_errno = 0
-
-    def __init__(self, meter: ServiceMeter) -> None:
-        self._meter = meter
-
-    def hear(self, frame: bytes, patience_s: float) -> bytes:
-        """Hand the frame to the meter and return its answer."""
-        del patience_s
-        reply = self._meter.hear(frame, self._meter.baud, None)
-        return b"" if reply is None else reply.data
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
 def asked(meter: MeterProfile, measured: Quantities = LOAD, known: tuple[MeterProfile, ...] = KNOWN) -> Identification:
     """Return what identifying says about one meter."""
-    wire = Wire(Direct(ServiceMeter(meter, lambda: measured, unit=7)))
+    device = ServiceMeter(meter, lambda: measured, unit=7)
+    wire = Wire(Desk([device]).line(device.baud, device.parity))
     return identify(wire, 7, [model(one) for one in known])
 
 
@@ -134,8 +116,8 @@ def test_without_voltage_nothing_is_certain() -> None:
 
 def test_nobody_and_an_unknown_meter() -> None:
     """Silence is told from a meter that answers as none of the known models does."""
-    with ServiceRack([]) as rack:
-        wire = Wire(SerialLine(rack.device, 115_200, "N", 1, 0.03), 0.03)
+    with Desk([]) as rack:
+        wire = Wire(rack.line(115_200, "N"))
         with contextlib.closing(wire):
             assert identify(wire, 7, [model(one) for one in KNOWN]).verdict is Verdict.SILENT
         assert len(rack.heard) == 4
@@ -148,8 +130,8 @@ def test_two_meters_with_one_address_are_no_model() -> None:
         ServiceMeter(PZEM, lambda: LOAD, unit=7, baud=115_200),
         ServiceMeter(PZEM, lambda: replace(LOAD, voltage_v=221.0), unit=7, baud=115_200),
     ]
-    with ServiceRack(stations) as rack:
-        wire = Wire(SerialLine(rack.device, 115_200, "N", 1, 0.03), 0.03)
+    with Desk(stations) as rack:
+        wire = Wire(rack.line(115_200, "N"))
         with contextlib.closing(wire):
             assert identify(wire, 7, [model(PZEM)]).verdict is Verdict.DISTURBED
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,13 +14,9 @@ from drivers.wire import Format, LineLostError
 from hil_rig.commissioning import ServiceMeter, ServiceRack
 from hil_rig.wire import Reply
 from pilenode.cli.meter_models import factory_format, first_probes
-from tests.drivers.service_models import ALL, DDSU666, IM1281B, LOAD, PZEM, SDM120
+from tests.drivers.service_models import ALL, DDSU666, IM1281B, LOAD, PZEM, SDM120, Desk, lines_of
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-TURNAROUND_S = 0.015
-pytestmark = pytest.mark.usefixtures("quick_line")
+TURNAROUND_S = 0.02
 FAST = Format(115_200)
 
 
@@ -30,29 +25,19 @@ def pzem(unit: int, baud: int = 115_200) -> ServiceMeter:
     return ServiceMeter(PZEM, lambda: LOAD, unit=unit, baud=baud)
 
 
-def lines(rack: ServiceRack) -> Callable[[int, str, int], SerialLine]:
-    """Return what opens the line of ``rack``; a pty has no parity, so the rack is told."""
-
-    def made(baud: int, parity: str, stopbits: int) -> SerialLine:
-        rack.parity = parity
-        return SerialLine(rack.device, baud, "N", stopbits, TURNAROUND_S)
-
-    return made
-
-
 def plan(*formats: Format, to: int = 5, **more: object) -> Plan:
     """Return a short search."""
     made = Plan(formats=formats or (FAST,), units=tuple(range(1, to + 1)), turnaround_s=TURNAROUND_S)
     return replace(made, **more)  # type: ignore[arg-type] # tests name the fields
 
 
-def findings(rack: ServiceRack, search: Plan) -> list[Finding]:
+def findings(rack: ServiceRack | Desk, search: Plan) -> list[Finding]:
     """Return everything that a search of ``rack`` finds."""
-    with contextlib.closing(scan(search, lines(rack))) as events:
+    with contextlib.closing(scan(search, lines_of(rack))) as events:
         return [event for event in events if isinstance(event, Finding)]
 
 
-def only_reads(rack: ServiceRack) -> bool:
+def only_reads(rack: ServiceRack | Desk) -> bool:
     """Whether nothing but reads, and the DL/T 645 question, went over the line."""
     return all(
         frame[1] in (3, 4) or (frame[:5] == b"\xfe\xfe\xfe\xfe\x68" and frame[12] == 0x13) for _, frame in rack.heard
@@ -81,7 +66,7 @@ def test_meters_of_several_makes_and_rates_are_found() -> None:
 
 def test_an_exception_is_presence() -> None:
     """A meter that refuses what it is asked is there all the same."""
-    with ServiceRack([ServiceMeter(IM1281B, lambda: LOAD, unit=3, baud=115_200)]) as rack:
+    with Desk([ServiceMeter(IM1281B, lambda: LOAD, unit=3, baud=115_200)]) as rack:
         (found,) = findings(rack, plan(to=3))
     assert (found.kind, found.unit, found.functions) == (Kind.METER, 3, ())
 
@@ -94,7 +79,7 @@ def test_two_meters_with_one_address(lag_s: float, voltage_v: float, kind: Kind)
     """Overlapping answers are garbage, answers one after the other are two: never a meter."""
     second = ServiceMeter(PZEM, lambda: replace(LOAD, voltage_v=voltage_v), unit=2, baud=115_200)
     second.faults.lag_s = lag_s
-    with ServiceRack([pzem(2), second]) as rack:
+    with Desk([pzem(2), second]) as rack:
         (found,) = findings(rack, plan(to=2))
     assert (found.kind, found.unit) == (kind, 2) or (lag_s == 0 and found.kind is Kind.UNSTEADY)
 
@@ -110,14 +95,14 @@ def test_a_meter_that_answers_by_turns_is_unsteady() -> None:
         return Reply(b"\x55" * 9) if reply and next(turns) % 2 else reply
 
     meter.hear = wobbling  # type: ignore[method-assign]
-    with ServiceRack([meter]) as rack:
+    with Desk([meter]) as rack:
         (found,) = findings(rack, plan(to=1))
     assert found.kind is Kind.UNSTEADY
 
 
 def test_another_parity_is_not_called_a_meter() -> None:
     """A line that is opened with another parity hears nothing that it could call a meter."""
-    with ServiceRack([ServiceMeter(PZEM, lambda: LOAD, baud=115_200, parity="E")]) as rack:
+    with Desk([ServiceMeter(PZEM, lambda: LOAD, baud=115_200, parity="E")]) as rack:
         assert findings(rack, plan(to=1)) == []
         (found,) = findings(rack, plan(Format(115_200, "E"), to=1))
     assert (found.kind, found.format.parity) == (Kind.METER, "E")
@@ -125,7 +110,7 @@ def test_another_parity_is_not_called_a_meter() -> None:
 
 def test_an_adapter_that_hears_itself_is_told_once() -> None:
     """The echo is a finding of its own and hides no meter."""
-    with ServiceRack([pzem(2)], echo=True) as rack:
+    with Desk([pzem(2)], echo=True) as rack:
         found = findings(rack, plan(to=2))
     assert [(one.kind, one.unit) for one in found] == [(Kind.ECHO, 0), (Kind.METER, 2)]
 
@@ -133,7 +118,7 @@ def test_an_adapter_that_hears_itself_is_told_once() -> None:
 def test_a_late_meter_is_not_lost() -> None:
     """An answer that comes during a later probe carries its own address, and that one is asked again."""
     slow = pzem(1)
-    slow.faults.lag_s = 0.06
+    slow.faults.lag_s = 0.1
     first = slow.hear
 
     def hear(frame: bytes, baud: int, parity: str | None) -> Reply | None:
@@ -152,7 +137,7 @@ def test_a_silent_line_has_no_findings_and_takes_the_time_that_was_told() -> Non
     search = plan(FAST, Format(57_600), to=3)
     with ServiceRack([]) as rack:
         begun_s = time.monotonic()
-        with contextlib.closing(scan(search, lines(rack))) as events:
+        with contextlib.closing(scan(search, lines_of(rack))) as events:
             heard = [*events]
         took_s = time.monotonic() - begun_s
     assert all(isinstance(event, Progress) for event in heard)
@@ -168,7 +153,7 @@ def test_a_silent_line_has_no_findings_and_takes_the_time_that_was_told() -> Non
 
 def test_the_search_ends_with_the_number_of_meters_expected() -> None:
     """Whoever knows how many there are does not wait for the rest."""
-    with ServiceRack([pzem(1), pzem(2), pzem(3)]) as rack:
+    with Desk([pzem(1), pzem(2), pzem(3)]) as rack:
         found = findings(rack, plan(to=200, expect=2))
     assert [one.unit for one in found] == [1, 2]
 
@@ -176,7 +161,7 @@ def test_the_search_ends_with_the_number_of_meters_expected() -> None:
 def test_whoever_stops_asking_releases_the_device() -> None:
     """Closing the search in the middle closes the line: it can be opened at once."""
     with ServiceRack([pzem(1)]) as rack:
-        events = scan(plan(to=200), lines(rack))
+        events = scan(plan(to=200), lines_of(rack))
         next(events)
         next(events)
         events.close()
@@ -212,7 +197,7 @@ def test_a_line_that_talks_by_itself_is_told(monkeypatch: pytest.MonkeyPatch) ->
 def test_dlt645_meters_that_collide_are_told() -> None:
     """Two of them answer the call together: unreadable, and no number is invented."""
     stations = [ServiceMeter(DDSU666, lambda: LOAD, dlt645=number) for number in ("202311000042", "202311000057")]
-    with ServiceRack(stations) as rack:
+    with Desk(stations) as rack:
         found = findings(rack, Plan(formats=(), units=(), dlt645=True, turnaround_s=TURNAROUND_S))
     assert [(one.kind, one.address) for one in found] == [(Kind.DLT645_GARBAGE, "")]
 

@@ -28,7 +28,7 @@ from pilenode.cli.line_errors import LineError
 from pilenode.cli.main import main
 from pilenode.cli.meter_bar import Bar
 from pilenode.cli.terminal import Terminal
-from tests.drivers.service_models import ALL, DDS238, DDSU666, LOAD, PZEM, SDM120, hurry
+from tests.drivers.service_models import ALL, DDS238, DDSU666, LOAD, PZEM, SDM120, Desk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,15 +36,17 @@ if TYPE_CHECKING:
 
     from config.schema_meter import MeterProfile
 
-Run = "Callable[..., tuple[int, str, str]]"
+    Run = Callable[..., tuple[int, str, str]]
+    Bench = Callable[..., Desk]
+
 FAST = ("--baud", "115200")
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten all waiting, and know the meters of these tests."""
-    hurry(monkeypatch)
-    monkeypatch.setattr("pilenode.cli.meter_line.TURNAROUND_S", 0.015)
+def _known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Know the meters of these tests, and do not wait for them to settle."""
+    for module in ("commission", "change_over", "clear_energy"):
+        monkeypatch.setattr(f"drivers.{module}.SETTLE_S", 0.0)
     known = {one.model: one for one in ALL}
 
     def load_meter(name: str) -> MeterProfile:
@@ -75,6 +77,24 @@ def pzem(unit: int = 1, volts: float = 229.8) -> ServiceMeter:
     return ServiceMeter(PZEM, lambda: replace(LOAD, voltage_v=volts), unit=unit, baud=115_200)
 
 
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Desk]:
+    """Return what puts meters on a desk whose line every command opens."""
+
+    def made(*stations: ServiceMeter) -> Desk:
+        desk = Desk(stations)
+
+        def line(device: str, baud: int, parity: str, stopbits: int, turnaround_s: float) -> object:
+            del stopbits, turnaround_s
+            assert device == desk.device
+            return desk.line(baud, parity)
+
+        monkeypatch.setattr("pilenode.cli.meter_line.SerialLine", line)
+        return desk
+
+    return made
+
+
 def objects(out: str) -> list[dict[str, object]]:
     """Return the JSON lines of an output."""
     return [json.loads(line) for line in out.splitlines()]
@@ -83,7 +103,7 @@ def objects(out: str) -> list[dict[str, object]]:
 # -- scan --------------------------------------------------------------------------------------------------
 
 
-def test_scan_tells_what_it_finds_as_it_finds_it(run: Callable[..., tuple[int, str, str]]) -> None:
+def test_scan_tells_what_it_finds_as_it_finds_it(run: Run) -> None:
     """Plan and time first, a line for each part, a line for each meter, the sum at the end; status 0."""
     with ServiceRack([pzem(1), pzem(3)]) as rack:
         status, out, err = run("scan", "--device", rack.device, *FAST, "--to", "3", "--turnaround-ms", "15")
@@ -98,9 +118,9 @@ def test_scan_tells_what_it_finds_as_it_finds_it(run: Callable[..., tuple[int, s
     assert re.fullmatch(r"Done after \d s: 2 meters found\.", lines[4])
 
 
-def test_scan_speaks_chinese(run: Callable[..., tuple[int, str, str]]) -> None:
+def test_scan_speaks_chinese(run: Run, bench: Bench) -> None:
     """Every line, the unit of time included."""
-    with ServiceRack([pzem(1)]) as rack:
+    with bench(pzem(1)) as rack:
         _, out, _ = run("scan", "--device", rack.device, *FAST, "--to", "1", "--turnaround-ms", "15", "--lang", "zh")
     lines = out.splitlines()
     assert lines[0].endswith("秒。")
@@ -108,9 +128,9 @@ def test_scan_speaks_chinese(run: Callable[..., tuple[int, str, str]]) -> None:
     assert lines[3].endswith("找到 1 个电表。")
 
 
-def test_scan_of_a_silent_line(run: Callable[..., tuple[int, str, str]]) -> None:
+def test_scan_of_a_silent_line(run: Run, bench: Bench) -> None:
     """Nothing answers: status 4, and what to check; a DL/T 645 meter is called without being asked for."""
-    with ServiceRack([]) as rack:
+    with bench() as rack:
         status, out, _ = run("scan", "--device", rack.device, *FAST, "--dlt645", "--to", "1", "--turnaround-ms", "15")
         calls = [frame for baud, frame in rack.heard if baud == 2400]
     assert status == Exit.NO_ANSWER
@@ -118,20 +138,20 @@ def test_scan_of_a_silent_line(run: Callable[..., tuple[int, str, str]]) -> None
     assert len(calls) == 1
 
 
-def test_scan_of_two_meters_with_one_address(run: Callable[..., tuple[int, str, str]]) -> None:
+def test_scan_of_two_meters_with_one_address(run: Run, bench: Bench) -> None:
     """Not a meter but trouble: told with what to do, status 7."""
     second = pzem(2, 221.0)
     second.faults.lag_s = 0.01
-    with ServiceRack([pzem(2), second]) as rack:
+    with bench(pzem(2), second) as rack:
         status, out, _ = run("scan", "--device", rack.device, *FAST, "--to", "2", "--turnaround-ms", "15")
     assert status == Exit.FAILED
     assert "address 2: two answers to one question: two meters have this address; connect them one by one" in out
     assert "0 meters found" in out
 
 
-def test_scan_in_json(run: Callable[..., tuple[int, str, str]]) -> None:
+def test_scan_in_json(run: Run, bench: Bench) -> None:
     """One object a line: plan, progress, findings, end; ``--expect`` ends it early."""
-    with ServiceRack([pzem(2)]) as rack:
+    with bench(pzem(2)) as rack:
         status, out, _ = run("scan", "--device", rack.device, *FAST, "--turnaround-ms", "15", "--expect", "1", "--json")
     plan, *middle, done = objects(out)
     assert status == Exit.OK
@@ -143,10 +163,10 @@ def test_scan_in_json(run: Callable[..., tuple[int, str, str]]) -> None:
     assert (done["event"], done["meters"], done["stopped"]) == ("done", 1, False)
 
 
-def test_scan_takes_the_line_of_a_configuration(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_scan_takes_the_line_of_a_configuration(run: Run, bench: Bench, tmp_path: Path) -> None:
     """Device, rate and the expected addresses come from the bus of a configuration; an unknown bus is refused."""
     example = (METERS.parent / "example.toml").read_text(encoding="utf-8")
-    with ServiceRack([]) as rack:
+    with bench() as rack:
         path = tmp_path / "cabinet.toml"
         text, count = re.subn(r'(?m)^device = ".*"$', f'device = "{rack.device}"', example)
         assert count >= 1
@@ -180,7 +200,7 @@ def test_scan_takes_the_line_of_a_configuration(run: Callable[..., tuple[int, st
         ["clear-energy", "pzem004t-v3", "1", "--device", "/dev/null", "--json"],
     ],
 )
-def test_wrong_usage_is_refused(run: Callable[..., tuple[int, str, str]], arguments: list[str]) -> None:
+def test_wrong_usage_is_refused(run: Run, arguments: list[str]) -> None:
     """Status 2 before any device is touched."""
     status, out, err = run(*arguments)
     assert (status, out) == (Exit.USAGE, "")
@@ -190,7 +210,7 @@ def test_wrong_usage_is_refused(run: Callable[..., tuple[int, str, str]], argume
 # -- the device --------------------------------------------------------------------------------------------
 
 
-def test_a_line_that_guard_holds_is_told_with_the_remedy(run: Callable[..., tuple[int, str, str]]) -> None:
+def test_a_line_that_guard_holds_is_told_with_the_remedy(run: Run) -> None:
     """In use: status 3, how to stop guard, and what that does to running sessions; nothing is sent."""
     with ServiceRack([pzem()]) as rack:
         guard = SerialLine(rack.device, 115_200, "N", 1, 0.02)
@@ -207,7 +227,7 @@ def test_a_line_that_guard_holds_is_told_with_the_remedy(run: Callable[..., tupl
         guard.close()
 
 
-def test_a_missing_device_is_told(run: Callable[..., tuple[int, str, str]]) -> None:
+def test_a_missing_device_is_told(run: Run) -> None:
     """No adapter: status 6."""
     status, out, err = run("scan", "--device", "/dev/no-such-tty", "--json")
     assert (status, json.loads(err)["error"]["code"]) == (Exit.HARDWARE, "line_absent")
@@ -236,9 +256,9 @@ def test_what_the_operating_system_says_becomes_a_code(number: int, code: str, s
 # -- identify and verify -----------------------------------------------------------------------------------
 
 
-def test_identify_ranks_and_gives_reasons(run: Callable[..., tuple[int, str, str]]) -> None:
+def test_identify_ranks_and_gives_reasons(run: Run, bench: Bench) -> None:
     """The model, what speaks for it, and why each other one is ruled out."""
-    with ServiceRack([pzem(3)]) as rack:
+    with bench(pzem(3)) as rack:
         status, out, _ = run("identify", "3", "--device", rack.device, *FAST)
         assert status == Exit.OK
         assert "Model: pzem004t-v3 (Peacefair PZEM-004T v3" in out
@@ -256,11 +276,16 @@ def test_identify_ranks_and_gives_reasons(run: Callable[..., tuple[int, str, str
     [(345.8, 1.52, Exit.OK, "good"), (34.6, 1.52, Exit.FAILED, "wrong"), (0.0, 0.0, Exit.FAILED, "no_load")],
 )
 def test_verify_judges_the_mean(
-    run: Callable[..., tuple[int, str, str]], power_w: float, current_a: float, status: Exit, verdict: str
+    run: Run,
+    bench: Bench,
+    power_w: float,
+    current_a: float,
+    status: Exit,
+    verdict: str,
 ) -> None:
     """Good, wrong and not proved: three statuses a script can tell, and a table for people."""
     shown = replace(LOAD, power_w=power_w, current_a=current_a)
-    with ServiceRack([ServiceMeter(PZEM, lambda: shown, baud=115_200)]) as rack:
+    with bench(ServiceMeter(PZEM, lambda: shown, baud=115_200)) as rack:
         arguments = ("verify", "pzem004t-v3", "1", "--device", rack.device, *FAST, "--readings", "3", "--every-s", "0")
         seen, out, _ = run(*arguments)
         assert seen == status
@@ -270,9 +295,9 @@ def test_verify_judges_the_mean(
     assert (seen, told["verdict"], told["readings"]) == (status, verdict, 3)
 
 
-def test_verify_of_a_silent_meter(run: Callable[..., tuple[int, str, str]]) -> None:
+def test_verify_of_a_silent_meter(run: Run, bench: Bench) -> None:
     """No reading, no verdict: status 4, each failure in words."""
-    with ServiceRack([]) as rack:
+    with bench() as rack:
         arguments = ("verify", "pzem004t-v3", "1", "--device", rack.device, *FAST, "--readings", "3", "--every-s", "0")
         status, out, _ = run(*arguments)
     assert status == Exit.NO_ANSWER
@@ -283,10 +308,10 @@ def test_verify_of_a_silent_meter(run: Callable[..., tuple[int, str, str]]) -> N
 # -- changes -----------------------------------------------------------------------------------------------
 
 
-def test_set_address(run: Callable[..., tuple[int, str, str]]) -> None:
+def test_set_address(run: Run, bench: Bench) -> None:
     """Done, refused, unknown: what is said, and the status."""
     meter = pzem(1)
-    with ServiceRack([meter, pzem(2)]) as rack:
+    with bench(meter, pzem(2)) as rack:
         line = ("--device", rack.device, *FAST)
         status, out, _ = run("set-address", "pzem004t-v3", "1", "9", *line)
         assert (status, meter.unit) == (Exit.OK, 9)
@@ -304,10 +329,10 @@ def test_set_address(run: Callable[..., tuple[int, str, str]]) -> None:
         assert "不要重复写入" in out
 
 
-def test_set_baud(run: Callable[..., tuple[int, str, str]]) -> None:
+def test_set_baud(run: Run, bench: Bench) -> None:
     """The meter is found at its new rate; one that the model does not know is refused."""
     meter = ServiceMeter(DDS238, lambda: LOAD)
-    with ServiceRack([meter]) as rack:
+    with bench(meter) as rack:
         status, out, _ = run("set-baud", "dds238", "1", "4800", "--device", rack.device)
         assert (status, meter.baud) == (Exit.OK, 4800)
         assert out.startswith("dds238 at address 1 speaks 4800 8N1 now: Done, and checked.")
@@ -315,10 +340,10 @@ def test_set_baud(run: Callable[..., tuple[int, str, str]]) -> None:
         assert (status, objects(out)[0]["why"]) == (Exit.REFUSED, "no_code")
 
 
-def test_change_over(run: Callable[..., tuple[int, str, str]]) -> None:
+def test_change_over(run: Run, bench: Bench) -> None:
     """A DDSU666 from the factory ends as a Modbus meter whose place is told."""
     meter = ServiceMeter(DDSU666, lambda: LOAD, dlt645="202311000042")
-    with ServiceRack([meter]) as rack:
+    with bench(meter) as rack:
         status, out, _ = run("change-over", "ddsu666", "--device", rack.device)
         assert status == Exit.OK
         assert out.startswith("Meter 202311000042 speaks Modbus now, 9600 8N2, address 42: Done")
@@ -334,9 +359,9 @@ class Keyboard(io.StringIO):
         return True
 
 
-def test_clear_energy_asks_a_person(run: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clear_energy_asks_a_person(run: Run, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the exact words clear; anything else, or the end of input, leaves the register as it is."""
-    with ServiceRack([pzem(3)]) as rack:
+    with bench(pzem(3)) as rack:
         command = ("clear-energy", "pzem004t-v3", "3", "--device", rack.device, *FAST)
         for typed, refused in (("yes\n", Exit.REFUSED), ("\n", Exit.REFUSED), ("", Exit.INTERRUPTED)):
             monkeypatch.setattr("sys.stdin", Keyboard(typed))
@@ -348,11 +373,11 @@ def test_clear_energy_asks_a_person(run: Callable[..., tuple[int, str, str]], mo
         assert "energy 1234.0 Wh to 0.0 Wh: Done, and checked." in out
 
 
-def test_clear_energy_for_scripts(run: Callable[..., tuple[int, str, str]]) -> None:
+def test_clear_energy_for_scripts(run: Run, bench: Bench) -> None:
     """Without a person the confirmation is an option; without either nothing happens."""
     meter = pzem(3)
     meter.faults.refuses, meter.faults.obeys_all_the_same = 3, True
-    with ServiceRack([meter]) as rack:
+    with bench(meter) as rack:
         command = ("clear-energy", "pzem004t-v3", "3", "--device", rack.device, *FAST)
         status, _, err = run(*command)
         assert status == Exit.USAGE
@@ -366,9 +391,9 @@ def test_clear_energy_for_scripts(run: Callable[..., tuple[int, str, str]]) -> N
     assert (told["before_wh"], told["after_wh"]) == (1234.0, 0.0)
 
 
-def test_a_model_that_cannot_be_set(run: Callable[..., tuple[int, str, str]]) -> None:
+def test_a_model_that_cannot_be_set(run: Run, bench: Bench) -> None:
     """No way known: refused with what to do instead."""
-    with ServiceRack([ServiceMeter(SDM120, lambda: LOAD)]) as rack:
+    with bench(ServiceMeter(SDM120, lambda: LOAD)) as rack:
         status, out, _ = run("clear-energy", "sdm120", "1", "--device", rack.device, "--yes-clear", "sdm120@1")
     assert status == Exit.REFUSED
     assert "knows no way" in out
