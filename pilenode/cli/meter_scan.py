@@ -69,7 +69,8 @@ def scan(
     """Search, telling what is found as it is found."""
     if first > last:
         raise Misuse("--from 不能大于 --to。", "--from must not be above --to.")
-    plan = _plan(place, range(first, last + 1), dlt645=dlt645, expect=expect, turnaround_s=turnaround_ms / 1000)
+    place = place._replace(turnaround_s=turnaround_ms / 1000)
+    plan = _plan(place, range(first, last + 1), dlt645=dlt645, expect=expect)
     begun_s = time.monotonic()
     _begin(terminal, place, plan)
     found: list[Finding] = []
@@ -94,7 +95,7 @@ def scan(
     return _end(terminal, found, begun_s, stopped=False)
 
 
-def _plan(place: Place, units: range, *, dlt645: bool, expect: int | None, turnaround_s: float) -> Plan:
+def _plan(place: Place, units: range, *, dlt645: bool, expect: int | None) -> Plan:
     known = profiles()
     parity, stopbits = place.parity or "N", place.stopbits or 1
     formats = tuple(Format(baud, parity, stopbits) for baud in dict.fromkeys(place.bauds))
@@ -109,7 +110,7 @@ def _plan(place: Place, units: range, *, dlt645: bool, expect: int | None, turna
         first_probes=first_probes(known),
         dlt645=dlt645 or not place.bauds,
         expect=expect,
-        turnaround_s=turnaround_s,
+        turnaround_s=place.turnaround_s,
     )
 
 

@@ -23,6 +23,7 @@ from tests.drivers.service_models import DDS238, DDSU666, IM1281B, JSY163T, LOAD
 
 if TYPE_CHECKING:
     from config.schema_meter import MeterProfile
+    from hil_rig.wire import Reply
 
 FAST = 115_200
 TURNAROUND_S = 0.02
@@ -126,6 +127,22 @@ def test_two_meters_at_the_old_address_are_refused(lag_s: float) -> None:
     second = fitted(PZEM, volts=221.5)
     second.faults.lag_s = lag_s
     with Desk([fitted(PZEM), second]) as rack:
+        assert moved(rack, PZEM) == Outcome(State.UNTOUCHED, Why.SHARED)
+        assert writes(rack) == []
+
+
+@pytest.mark.parametrize("silent", [0, 1, 2])
+def test_a_meter_that_answers_now_and_then_is_not_written_to(silent: int) -> None:
+    """Whatever keeps it from answering each time may be a second meter; the write waits for a steady line."""
+    device = fitted(PZEM)
+    good, asked = device.hear, iter(range(100))
+
+    def hear(frame: bytes, baud: int, parity: str | None) -> Reply | None:
+        reply = good(frame, baud, parity)
+        return None if reply is not None and next(asked) == silent else reply
+
+    device.hear = hear  # type: ignore[method-assign]
+    with Desk([device]) as rack:
         assert moved(rack, PZEM) == Outcome(State.UNTOUCHED, Why.SHARED)
         assert writes(rack) == []
 

@@ -72,6 +72,21 @@ def test_another_answer_never_passes(write: Exchange, body: bytes) -> None:
         assert isinstance(write.check(answer), MissingReason)
 
 
+@pytest.mark.parametrize(
+    ("write", "answer"),
+    [
+        (WriteSingle(1, 2, 5), "01 06 00 02 00 06"),
+        (WriteSingle(1, 2, 5), "01 06 00 03 00 05"),
+        (WriteMultiple(1, 0x14, (1, 2)), "01 10 00 14 00 01"),
+        (WriteMultiple(1, 0x14, (1, 2)), "01 10 00 15 00 02"),
+        (Command(1, b"\x42", b"\x42\x00"), "01 42 01"),
+    ],
+)
+def test_an_answer_to_another_write_does_not_pass(write: Exchange, answer: str) -> None:
+    """The right unit, function, length and CRC with another register, value or count: not what was ordered."""
+    assert write.check(sealed(bytes.fromhex(answer))) is MissingReason.BAD_FRAME
+
+
 def test_an_exception_is_named() -> None:
     """A meter that refuses is told apart from one that is silent or garbled."""
     write = WriteSingle(1, 2, 5)
