@@ -484,7 +484,6 @@ def test_a_rate_over_a_tty() -> None:
     with ServiceRack([device]) as rack:
         assert rated(rack, JSY163T, 4800) == Outcome(State.DONE, Why.AGREED)
         assert device.writes == [bytes.fromhex("01 10 00 04 00 01 02 01 45")]
-        assert rated(rack, JSY163T, 2400) == Outcome(State.UNTOUCHED, Why.ABSENT)
 
 
 def test_a_change_over_over_a_tty() -> None:
@@ -492,7 +491,6 @@ def test_a_change_over_over_a_tty() -> None:
     device = ServiceMeter(DDSU666, lambda: LOAD, dlt645=NUMBER)
     with ServiceRack([device]) as rack:
         assert changed(rack) == ChangedOver(Outcome(State.DONE, Why.AGREED), NUMBER, PLACES[0], 42)
-        assert changed(rack) == ChangedOver(Outcome(State.UNTOUCHED, Why.ABSENT))
 
 
 def test_energy_over_a_tty() -> None:

@@ -432,7 +432,7 @@ def test_a_person_at_a_terminal_sees_a_bar() -> None:
         master, slave = pty.openpty()
         command = [sys.executable, "-P", "-m", "pilenode.cli", "meter", "scan", "--device", rack.device]
         with subprocess.Popen(
-            [*command, "--baud", "9600", "--to", "3"],
+            [*command, "--baud", "9600", "--to", "2"],
             stdout=slave,
             stderr=slave,
             env=_environment() | {"TERM": "xterm"},
