@@ -54,6 +54,8 @@ _DRAIN_STEP_S: Final = 0.01
 _PEEK_BYTES: Final = 2
 #: The kernel's input buffer of a tty.
 _DRAIN_BYTES: Final = 4096
+#: The longest that ``hear`` listens after the first byte, seconds: 256 characters at 1200 baud and a margin.
+_BABBLE_S: Final = 3.0
 
 
 class SerialLine:
@@ -78,6 +80,8 @@ class SerialLine:
         self.echoes = False
         #: What the operating system said when the device was last refused or lost; empty while it is open.
         self.trouble = ""
+        #: The number of that refusal (``errno``), 0 while the device is open: a device in use is EAGAIN.
+        self.trouble_errno = 0
         self._port: serial.Serial | None = None
         self._fd = -1
         self._poll = select.poll()
@@ -104,12 +108,24 @@ class SerialLine:
         try:
             outcome = self._ask(exchange)
         except (OSError, termios.error) as error:
-            self.trouble = str(error)
-            self._drop(time.monotonic() + REOPEN_S)
-            outcome = MissingReason.BUS_LOST
+            outcome = self._lost(error)
         if isinstance(outcome, MissingReason):
             self._count(unit, outcome.value)
         return outcome
+
+    def hear(self, frame: bytes, patience_s: float) -> bytes | MissingReason:
+        """Send ``frame`` once and return all that comes, judged by nobody: no bytes at all for silence.
+
+        For commissioning, where a wrong answer is a finding too, and where nothing may be sent twice. Waits
+        ``patience_s`` for the first byte after the request (a copy of the request does not count as one) and then
+        until ``LATENESS_S`` and t3.5 have passed without one. BAD_FRAME: the line was never silent, nothing was sent.
+        """
+        try:
+            if self._port is None and not self._open(OVERHEAD_BYTES):
+                return MissingReason.BUS_LOST
+            return self._hear(frame, patience_s)
+        except (OSError, termios.error) as error:
+            return self._lost(error)
 
     def transaction_s(self, size: int) -> float:
         """Return the longest time one good ``read`` of ``size`` data bytes may take, in seconds.
@@ -150,16 +166,38 @@ class SerialLine:
             self._drain(exchange.reply_bytes)
         return reply
 
+    def _lost(self, error: OSError | termios.error) -> MissingReason:
+        self.trouble = str(error)
+        self.trouble_errno = int(error.args[0]) if error.args and isinstance(error.args[0], int) else 0
+        self._drop(time.monotonic() + REOPEN_S)
+        return MissingReason.BUS_LOST
+
+    def _hear(self, request: bytes, patience_s: float) -> bytes | MissingReason:
+        if not self._await_silence():
+            return MissingReason.BAD_FRAME
+        until_s = self._send(request) + patience_s
+        heard, limit_s = b"", until_s + _BABBLE_S
+        while self._readable(min(until_s, limit_s)) and time.monotonic() < limit_s:
+            heard += self._take(_DRAIN_BYTES, hung_up_without=True)
+            if not request.startswith(heard):
+                until_s = time.monotonic() + LATENESS_S + self.timing.silence_s
+        return heard
+
+    def _send(self, request: bytes) -> float:
+        """Send and return when the last bit will have been sent."""
+        # pyserial's write() spins while the output buffer is full; a tty that does not take a request now is broken.
+        if os.write(self._fd, request) != len(request):
+            raise OSError(f"{self.device} took a part of a request")
+        self._last_byte_s = time.monotonic() + len(request) * self.timing.character_s
+        return self._last_byte_s
+
     def _exchange(self, exchange: Exchange) -> bytes | MissingReason:
+        self._doubled = False
         if not self._await_silence():
             return MissingReason.BAD_FRAME
         request = exchange.frame
         self._count(request[0], "requests")
-        # pyserial's write() spins while the output buffer is full; a tty that does not take a request now is broken.
-        if os.write(self._fd, request) != len(request):
-            raise OSError(f"{self.device} took a part of a request")
-        sent_s = time.monotonic() + len(request) * self.timing.character_s
-        self._last_byte_s = sent_s
+        sent_s = self._send(request)
         frame, begun_s, looks = self._receive(exchange, sent_s)
         length = reply_length(frame, request[1], exchange.reply_bytes)
         frame, more = frame[:length], frame[length:]
@@ -267,6 +305,7 @@ class SerialLine:
         self._poll = select.poll()
         self._poll.register(self._fd, select.POLLIN)
         self.trouble = ""
+        self.trouble_errno = 0
         # another adapter may be behind the name; a pause of REOPEN_S and a quiet line: nothing is still on its way
         self.echoes = False
         self._suspects.clear()

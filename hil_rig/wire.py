@@ -166,6 +166,7 @@ class Rack:
 
     def _receive(self, now_s: float) -> None:
         data = os.read(self._master, 4096)
+        self._arrived(data)
         if not self._request and (self._sending or now_s < self._quiet_since_s + self.timing.silence_s):
             self.counts.early += 1
         self._request += data
@@ -176,15 +177,23 @@ class Rack:
             return
         frame, self._request = self._request, b""
         self._quiet_since_s = max(self._quiet_since_s, self._request_end_s)
+        for reply in self._replies(frame):
+            if reply.data:
+                begin_s = self._request_end_s + self.timing.silence_s + self.turnaround_s + reply.delay_s
+                heapq.heappush(self._waiting, (begin_s, self.counts.requests, reply.data))
+
+    def _arrived(self, data: bytes) -> None:
+        """Bytes of a request have come; for racks that look at how the far end is set."""
+
+    def _replies(self, frame: bytes) -> list[Reply]:
+        """Return what the slaves send for one frame."""
         if len(frame) < _SHORTEST_FRAME or crc16(frame[:-2]) != frame[-2:]:
             self.counts.unreadable += 1
-            return
+            return []
         self.counts.requests += 1
         slave = self.meters.get(frame[0])
         reply = slave.answer(frame[:-2]) if slave else None
-        if reply and reply.data:
-            begin_s = self._request_end_s + self.timing.silence_s + self.turnaround_s + reply.delay_s
-            heapq.heappush(self._waiting, (begin_s, self.counts.requests, reply.data))
+        return [] if reply is None else [reply]
 
     def _send(self, now_s: float) -> None:
         if not self._sending and self._waiting and self._waiting[0][0] <= now_s:

@@ -73,6 +73,13 @@ def test_the_walls_hold() -> None:
         ("pilenode/upstream/mqtt.py", "pilenode.station"),
         ("pilenode/cli/main.py", "pilenode.upstream.mqtt"),
         ("pilenode/cli/main.py", "pymodbus.client"),
+        ("pilenode/guard/workers.py", "drivers.writes"),
+        ("pilenode/guard/main.py", "drivers.commission"),
+        ("pilenode/station/main.py", "drivers.clear_energy"),
+        ("drivers/meter.py", "drivers.writes"),
+        ("drivers/bus.py", "drivers.change_over"),
+        ("drivers/scan.py", "drivers.commission_steps"),
+        ("pilenode/cli/meter_set.py", "drivers.writes"),
     ],
 )
 def test_a_breach_is_named(copy: Path, module: str, forbidden: str) -> None:
@@ -97,12 +104,25 @@ def test_a_breach_through_a_third_module_is_named(copy: Path) -> None:
     assert "pilenode.ipc.codec -> asyncio" in result.stdout
 
 
+def test_what_writes_cannot_be_reached_through_a_third_module(copy: Path) -> None:
+    """Guard may not reach a write through something it imports either."""
+    with (copy / "drivers/registers.py").open("a", encoding="utf-8") as registers:
+        registers.write("\nimport drivers.commission\n")
+    result = lint_imports(copy)
+    assert result.returncode == 1
+    assert "drivers.registers -> drivers.commission" in result.stdout
+
+
 def test_guard_loads_neither_database_nor_broker_nor_cli() -> None:
     """What third-party code drags in counts too: a guard that is ready to run has none of these in memory.
 
+    Nor has it anything that could build a write to a meter.
+
     rich is not in the list although a contract forbids guard to import it: structlog loads it where it is installed.
     """
-    foreign = ("sqlite3", "sqlite_utils", "aiomqtt", "paho", "click", "pilenode.station", "pilenode.upstream")
+    foreign = ["sqlite3", "sqlite_utils", "aiomqtt", "paho", "click", "pilenode.station", "pilenode.upstream"]
+    foreign += ["drivers.writes", "drivers.commission", "drivers.commission_steps", "drivers.change_over"]
+    foreign += ["drivers.clear_energy", "drivers.dlt645"]
     program = f"import sys, pilenode.guard.main; print(*(name for name in {foreign!r} if name in sys.modules))"
     result = subprocess.run(
         [sys.executable, "-P", "-c", program],

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from config.errors import WORDS, Wording
 from pilenode.cli.exits import MEANINGS
+from pilenode.cli.line_errors import WORDS as LINE_WORDS
 from pilenode.cli.reader_words import READERS
 from safety.catalogue import CATALOGUE
 from safety.reading import MissingReason
@@ -80,6 +81,7 @@ READINGS: Final = {
 _PROGRAM: Final = {
     "usage": Wording("命令用法错误。", "The command was used wrongly.", "用 --help 查看用法。", "See --help."),
     "internal": Wording("程序内部错误。", "Internal error.", "这是程序缺陷，请报告。", "This is a bug; report it."),
+    **LINE_WORDS,
 }
 _KINDS: Final = {
     "fault": ("故障", "fault"),

@@ -26,10 +26,13 @@ MEANINGS: Final[dict[Exit, tuple[str, str]]] = {
     Exit.BUG: ("程序内部错误", "internal error"),
     Exit.USAGE: ("用法或配置错误，未执行任何操作", "usage or configuration error; nothing was done"),
     Exit.REFUSED: ("机柜拒绝了请求", "the cabinet refused the request"),
-    Exit.NO_ANSWER: ("进程没有应答", "a process does not answer"),
+    Exit.NO_ANSWER: ("进程或电表没有应答", "a process or a meter does not answer"),
     Exit.NO_RIGHTS: ("没有权限", "no right to do that"),
-    Exit.HARDWARE: ("硬件接口不可用（GPIO、读卡器）", "the hardware interface (GPIO, card reader) cannot be used"),
-    Exit.FAILED: ("周期试验不合格", "a periodic test has failed"),
+    Exit.HARDWARE: (
+        "硬件接口不可用（GPIO、读卡器、串口）",
+        "the hardware interface (GPIO, card reader, serial line) cannot be used",
+    ),
+    Exit.FAILED: ("试验或检查不合格", "a test or a check has failed"),
     Exit.INTERRUPTED: ("被中断", "interrupted"),
 }
 
@@ -49,6 +52,9 @@ _BY_CODE: Final = {
     "reader_silent": Exit.HARDWARE,
     "reader_starting": Exit.HARDWARE,
     "reader_unusable": Exit.HARDWARE,
+    "line_absent": Exit.HARDWARE,
+    "line_failed": Exit.HARDWARE,
+    "line_forbidden": Exit.NO_RIGHTS,
 }
 
 
