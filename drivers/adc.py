@@ -8,6 +8,7 @@ by itself and close every line of the process at exit, so ours stands in for it 
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
 from dataclasses import dataclass
@@ -87,6 +88,9 @@ class Thermistors:
             codes = [self._sample(channel, first=index == 0) for index in range(SAMPLES)]
         except Exception as error:  # noqa: BLE001 - back ends have no common exception
             self._complain(f"converter at select line {self._pins.select} cannot be read: {error}")
+            # gpiozero keeps one bus for all inputs of a converter; half of it must not be in the way of the next try.
+            with contextlib.suppress(Exception):
+                self.close()
             return MissingReason.PROBE_FAULT
         self._complaint = ""
         return decode(codes, self._divider)
