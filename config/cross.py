@@ -85,9 +85,10 @@ def _duplicates(tree: object) -> Iterator[Finding]:
     yield from unique([*_one(tree, "guard", "socket"), *_one(tree, "station", "control_socket")])
     yield from unique(
         [
-            (path, (bus, unit))
+            (path, (bus, unit, channel))
             for path, unit in (*each(tree, "port", "meter", "unit"), *_one(tree, "cabinet", "inlet", "unit"))
             if (bus := pick(tree, *path[:-1], "bus")) is not None
+            and (channel := pick(tree, *path[:-1], "channel")) is not None
         ]
     )
 
