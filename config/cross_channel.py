@@ -32,14 +32,17 @@ def channel_findings(tree: object, profiles: Mapping[str, MeterProfile]) -> Iter
     ``profiles``: the models that the configuration names, as far as they are known and good.
     """
     first: dict[tuple[object, object], tuple[Path, str]] = {}
+    taken: set[tuple[object, object, object]] = set()
     for path in _meters(tree):
-        bus, unit, model = (pick(tree, *path, key) for key in ("bus", "unit", "model"))
+        bus, unit, channel, model = (pick(tree, *path, key) for key in ("bus", "unit", "channel", "model"))
         if not isinstance(model, str):
             continue
         if bus is not None and unit is not None:
             other, other_model = first.setdefault((bus, unit), (path, model))
-            if model != other_model:
+            # The same channel twice is told as what it is (``config.cross``), whatever the models are.
+            if model != other_model and (bus, unit, channel) not in taken:
                 yield _two_models((*path, "model"), model, other_model, other)
+            taken.add((bus, unit, channel))
         if model in profiles:
             yield from _fits(tree, path, profiles[model])
 

@@ -6,6 +6,7 @@ differently copies its file under another name, so that a name means the same on
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -66,11 +67,22 @@ def load_meter_text(text: str, model: str, file: str = "<text>") -> MeterProfile
 def check_meter(path: Path) -> tuple[MeterProfile | None, list[Problem]]:
     """Return the profile in the file ``path``, None when it is wrong, and everything that is wrong with it."""
     try:
-        profile, problems = _judge(read(path), path.stem, str(path))
+        text = read(path)
     except ConfigError as error:
         return None, [*error.problems]
+    profile, problems = _known(text, path.stem, str(path))
     shadowed = _shadowed(path)
     return (None if shadowed else profile), [*shadowed, *problems]
+
+
+@lru_cache(maxsize=64)
+def _known(text: str, model: str, file: str) -> tuple[MeterProfile | None, tuple[Problem, ...]]:
+    """Do the same work once: twenty ports name the same model."""
+    try:
+        profile, problems = _judge(text, model, file)
+    except ConfigError as error:
+        return None, error.problems
+    return profile, tuple(problems)
 
 
 def _judge(text: str, model: str, file: str) -> tuple[MeterProfile | None, list[Problem]]:

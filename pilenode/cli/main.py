@@ -30,6 +30,7 @@ _COMMANDS = {
     "budget": Late(
         "pilenode.cli.budget:command", Text("计算最坏断电时间。", "Compute the worst-case time to an open relay.")
     ),
+    "meter": Late("pilenode.cli.meter:command", Text("查看或检查电表型号。", "Show or check meter models.")),
     "explain": Late("pilenode.cli.explain:command", Text("解释一个代码。", "Explain a code.")),
 }
 

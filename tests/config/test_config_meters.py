@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from config import load
+from config import load, meter_files
 from config.errors import ConfigError
 
 _GOOD = """\
@@ -51,13 +51,13 @@ def test_every_shipped_meter_loads(model: str) -> None:
 
 def test_a_good_profile_loads() -> None:
     """What is right is accepted."""
-    assert load.load_meter_text(_GOOD, "m1").block[0].count == 6
+    assert meter_files.load_meter_text(_GOOD, "m1").block[0].count == 6
 
 
 @pytest.mark.parametrize(("line", "expected"), [("", 1000.0), ("refresh_ms = 0", 0.0), ("refresh_ms = 400", 400.0)])
 def test_how_often_registers_are_renewed(line: str, expected: float) -> None:
     """Where a maker says nothing a second is taken: the worst-case time must not be reckoned too short."""
-    assert load.load_meter_text(f"{line}\n{_GOOD}", "m1").refresh_ms == expected
+    assert meter_files.load_meter_text(f"{line}\n{_GOOD}", "m1").refresh_ms == expected
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,11 @@ def test_how_often_registers_are_renewed(line: str, expected: float) -> None:
         ("count = 6", "count = 126", [("block[1].count", "out_of_range")]),
         ("count = 6", "count = 5", [("values.energy_wh.address", "out_of_range")]),
         ("start = 0", "start = 1", [("values.voltage_v.address", "out_of_range")]),
-        ("function = 4", "function = 4\nbytes_per_register = 4", []),
+        (
+            "function = 4",
+            "function = 4\nbytes_per_register = 4",
+            [("values.voltage_v.type", "not_one_of"), ("values.power_w.type", "not_one_of")],
+        ),
         ("count = 6", "count = 5\n[x]", [("x", "unknown_key"), ("values.energy_wh.address", "out_of_range")]),
         ('block = "fast"\naddress = 3', 'block = "fats"\naddress = 3', [("values.power_w.block", "unknown_reference")]),
         (
@@ -94,7 +98,7 @@ def test_a_wrong_profile_gives_exactly_its_own_problems(old: str, new: str, expe
     """A value must lie inside its block: what is read beyond it would be another quantity."""
     text = _GOOD.replace(old, new, 1)
     try:
-        load.load_meter_text(text, "m1")
+        meter_files.load_meter_text(text, "m1")
         found = []
     except ConfigError as error:
         found = [(one.key, one.code) for one in error.problems]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from drivers.meter import Meter
+from drivers.meter import MeterDevice
 from drivers.registers import Block, Field, RegisterMap
 from safety.reading import MeterReading, Missing, MissingReason
 
@@ -55,10 +55,23 @@ def silent(_: bytes) -> Sending:
     return []
 
 
+class Single:
+    """A meter of one channel, polled for that alone."""
+
+    def __init__(self, line: SerialLine, unit: int, table: RegisterMap) -> None:
+        self.device = MeterDevice(line, unit, table)
+
+    def poll(self, now: Callable[[], float], *, slow: bool) -> MeterReading | Missing:
+        """Return what the channel says."""
+        outcomes = self.device.poll(now, slow=slow)
+        assert set(outcomes) == {1}
+        return outcomes[1]
+
+
 @pytest.fixture
-def meter(line: SerialLine) -> Meter:
+def meter(line: SerialLine) -> Single:
     """Return the sample meter as unit 5."""
-    return Meter(line, 5, TABLE)
+    return Single(line, 5, TABLE)
 
 
 def starts(slave: Slave) -> list[int]:
@@ -66,7 +79,7 @@ def starts(slave: Slave) -> list[int]:
     return [struct.unpack_from(">H", request, 2)[0] for _, request in slave.heard]
 
 
-def test_the_first_poll_brings_energy_and_later_ones_only_when_asked(slave: Slave, meter: Meter) -> None:
+def test_the_first_poll_brings_energy_and_later_ones_only_when_asked(slave: Slave, meter: Single) -> None:
     """Energy is read at once and then in its own slots; between them it keeps its value and its own time."""
     clock = Clock()
     slave.script.extend([sending(slave, *GOOD_POWER), sending(slave, 0.75), sending(slave, 1.25)])
@@ -78,14 +91,14 @@ def test_the_first_poll_brings_energy_and_later_ones_only_when_asked(slave: Slav
     assert starts(slave) == [0, 0x1E, 0x48, 0, 0x1E, 0, 0x1E, 0x48]
 
 
-def test_a_failed_fast_block_ends_the_poll(slave: Slave, meter: Meter) -> None:
+def test_a_failed_fast_block_ends_the_poll(slave: Slave, meter: Single) -> None:
     """Without power there is no reading, and a meter that is silent is not asked for more."""
     slave.script.append(silent)
     assert meter.poll(Clock(), slow=True) == Missing(MissingReason.TIMEOUT, 101.0)
     assert starts(slave) == [0]
 
 
-def test_missing_since_the_first_failure(slave: Slave, meter: Meter) -> None:
+def test_missing_since_the_first_failure(slave: Slave, meter: Single) -> None:
     """A run of failures has one beginning, whatever their reasons; a good reading ends it."""
     clock = Clock()
     slave.script.extend([silent, lambda good: [(0.0, slave.sealed(bytes([good[0], good[1] | 0x80, 2])))]])
@@ -100,7 +113,7 @@ def test_missing_since_the_first_failure(slave: Slave, meter: Meter) -> None:
     assert later.since_s == clock.now_s
 
 
-def test_a_failed_slow_block_takes_nothing_away(slave: Slave, meter: Meter) -> None:
+def test_a_failed_slow_block_takes_nothing_away(slave: Slave, meter: Single) -> None:
     """Power goes on while the energy register is silent; the age of the energy tells, and it is asked for again."""
     clock = Clock()
     slave.script.extend([sending(slave, *GOOD_POWER), sending(slave, 1.0), silent])
@@ -131,7 +144,7 @@ def test_a_failed_slow_block_takes_nothing_away(slave: Slave, meter: Meter) -> N
     ],
 )
 def test_what_is_no_plausible_number_is_out_of_range(
-    slave: Slave, meter: Meter, power: tuple[float, ...], factor: float, energy_kwh: float
+    slave: Slave, meter: Single, power: tuple[float, ...], factor: float, energy_kwh: float
 ) -> None:
     """One implausible value makes the whole sample missing; none becomes zero, and its energy is not kept."""
     slave.script.extend([sending(slave, *power), sending(slave, factor), sending(slave, energy_kwh)])
@@ -149,7 +162,7 @@ def test_a_reversed_clamp(slave: Slave, line: SerialLine, *, signed: bool, outco
     """The size of a negative power counts where the profile says that it may be negative, else it is a fault."""
     table = RegisterMap("sample", 4, 2, (POWER, FACTOR, ENERGY), signed_power=signed)
     slave.script.extend([sending(slave, 230.0, 1.5, -345.0), sending(slave, -1.0), sending(slave, 1.0)])
-    reading = Meter(line, 5, table).poll(Clock(), slow=False)
+    reading = Single(line, 5, table).poll(Clock(), slow=False)
     assert (reading.power_w if isinstance(reading, MeterReading) else reading.reason) == outcome
 
 
@@ -158,17 +171,17 @@ def test_everything_in_one_block_is_one_transaction(slave: Slave, line: SerialLi
     fields = (*POWER.fields, Field("energy_wh", 6, "f32"))
     table = RegisterMap("single", 4, 2, (Block("all", 0, 8, fast=True, fields=fields),))
     slave.script.append(sending(slave, 230.0, 1.5, 345.0, 7.0))
-    reading = Meter(line, 5, table).poll(Clock(), slow=True)
+    reading = Single(line, 5, table).poll(Clock(), slow=True)
     assert reading == MeterReading(101.0, 230.0, 1.5, 345.0, None, 7.0, 101.0)
     assert starts(slave) == [0]
 
 
-def test_the_budget_counts_every_block(line: SerialLine, meter: Meter) -> None:
+def test_the_budget_counts_every_block(line: SerialLine, meter: Single) -> None:
     """The cost of a poll is that of its blocks, the cost of a failure that of the worst one."""
     fast_s = line.transaction_s(12) + line.transaction_s(4)
-    assert meter.cost_s(slow=False) == pytest.approx(fast_s)
-    assert meter.cost_s(slow=True) == pytest.approx(fast_s + line.transaction_s(4))
-    assert meter.failure_s() == pytest.approx(line.failure_s(12))
+    assert meter.device.cost_s(slow=False) == pytest.approx(fast_s)
+    assert meter.device.cost_s(slow=True) == pytest.approx(fast_s + line.transaction_s(4))
+    assert meter.device.failure_s() == pytest.approx(line.failure_s(12))
 
 
 def test_four_bytes_per_register_reach_the_line(slave: Slave, line: SerialLine) -> None:
@@ -177,6 +190,6 @@ def test_four_bytes_per_register_reach_the_line(slave: Slave, line: SerialLine) 
     names = ("voltage_v", "current_a", "power_w", "energy_wh")
     fields = tuple(Field(name, 0x48 + n, "u32", 0.001) for n, name in enumerate(names))
     table = RegisterMap("wide", 3, 4, (Block("all", 0x48, 4, fast=True, fields=fields),))
-    reading = Meter(line, 1, table).poll(Clock(), slow=False)
+    reading = Single(line, 1, table).poll(Clock(), slow=False)
     assert isinstance(reading, MeterReading)
     assert (reading.voltage_v, reading.energy_wh) == pytest.approx((0.328, 0.331))

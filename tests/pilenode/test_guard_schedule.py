@@ -21,16 +21,15 @@ from pilenode.guard.schedule import (
     energy_due,
     pause_s,
 )
-from pilenode.guard.workers import BusWorker
+from pilenode.guard.workers import BusWorker, FittedMeter
 from safety import budget
 from safety.budget import MeterTiming, line_timing, oldest_s, seen
 from safety.limits import PortLimits
 from safety.reading import MeterReading, Missing, MissingReason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from drivers.meter import Meter
     from pilenode.guard.board import Board
 
 
@@ -217,8 +216,11 @@ class WiredMeter:
         self.suspect = False
         self._energy = False
 
-    def poll(self, now: Callable[[], float], *, slow: bool) -> MeterReading | Missing:
+    def poll(self, now: Callable[[], float], *, slow: bool) -> dict[int, MeterReading | Missing]:
         """Let the time of one poll pass."""
+        return {1: self._poll(now, slow=slow)}
+
+    def _poll(self, now: Callable[[], float], *, slow: bool) -> MeterReading | Missing:
         wire, line = self._wire, self.timing.line
         if self.dead:
             self.suspect = True
@@ -275,7 +277,8 @@ class Trouble:
 def _bus(wire: Wire, ports: int, model: MeterTiming) -> tuple[BusWorker, dict[int, WiredMeter]]:
     meters = {port: WiredMeter(wire, port, model) for port in range(1, ports + 1)}
     limits = dict.fromkeys(meters, PortLimits(power_limit_w=10_000.0))
-    return BusWorker("test", cast("Board", wire), cast("Mapping[int, Meter]", meters), limits), meters
+    fitted = [FittedMeter(meter, {1: port}) for port, meter in meters.items()]
+    return BusWorker("test", cast("Board", wire), fitted, limits), meters
 
 
 PZEM = MeterTiming(line_timing(9600, "N", 1, 0.1), fast=(20,))
