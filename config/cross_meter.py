@@ -32,7 +32,7 @@ _APART = 2.0
 class _Block(NamedTuple):
     """A block as far as it is known: registers ``first`` to ``last``."""
 
-    index: int
+    position: int
     name: str
     first: int
     last: int
@@ -40,9 +40,10 @@ class _Block(NamedTuple):
 
 
 class _Value(NamedTuple):
-    """Bytes that a quantity takes: ``begin`` to before ``end``, counted from register 0."""
+    """Bytes that a quantity of the channel ``table`` takes: ``begin`` to before ``end``, counted from register 0."""
 
     path: Path
+    table: Path
     key: str
     form: tuple[object, ...]
     begin: int
@@ -66,7 +67,7 @@ def _blocks(tree: object) -> dict[str, _Block] | None:
 def _extents(blocks: dict[str, _Block], width: int) -> Iterator[Finding]:
     """Blocks stay within the address space, within one reply, and out of each other's way."""
     for block in blocks.values():
-        path = ("block", block.index, "count")
+        path = ("block", block.position, "count")
         count, most = block.last - block.first + 1, MAX_DATA_BYTES // width
         if block.last >= _ADDRESSES:
             yield Finding(
@@ -85,11 +86,11 @@ def _extents(blocks: dict[str, _Block], width: int) -> Iterator[Finding]:
     for one, other in pairwise(sorted(blocks.values(), key=lambda block: block.first)):
         if one.last >= other.first:
             yield Finding(
-                ("block", other.index, "start"),
+                ("block", other.position, "start"),
                 "overlap",
                 f"{other.name}（{other.first} 至 {other.last}）与 {one.name}（{one.first} 至 {one.last}）重叠。",
                 f"Block {other.name} ({other.first} to {other.last}) overlaps {one.name} ({one.first} to {one.last}).",
-                ("block", one.index, "start"),
+                ("block", one.position, "start"),
             )
 
 
@@ -100,22 +101,25 @@ def _tables(tree: object) -> Iterator[Path]:
         yield path
 
 
-def _place(tree: object, path: Path, blocks: dict[str, _Block], width: int) -> Iterator[Finding | _Value]:
-    """Yield what is wrong with the place of one value, and every place that is right."""
-    name, kind = pick(tree, *path, "block"), pick(tree, *path, "type")
+def _block_of(tree: object, path: Path, blocks: dict[str, _Block]) -> Iterator[Finding]:
+    """Yield what is wrong with the block of one value."""
+    name = pick(tree, *path, "block")
     if not isinstance(name, str):
         return
     if name not in blocks:
         yield unknown((*path, "block"), name, [*blocks])
-        return
-    key, block = str(path[-1]), blocks[name]
-    if key in _FAST and not block.fast:
+    elif path[-1] in _FAST and not blocks[name].fast:
         yield Finding(
             (*path, "block"),
             "not_one_of",
-            f"{name} 是慢速块；{key} 每次轮询都要读。",
-            f"{name} is a slow block; {key} is needed in every sweep.",
+            f"{name} 是慢速块；{path[-1]} 每次轮询都要读。",
+            f"{name} is a slow block; {path[-1]} is needed in every sweep.",
         )
+
+
+def _place(tree: object, path: Path, blocks: dict[str, _Block], width: int) -> Iterator[Finding | _Value]:
+    """Yield what is wrong with the place of one value, and every place that is right as far as can be told."""
+    name, kind = pick(tree, *path, "block"), pick(tree, *path, "type")
     if not isinstance(kind, str):
         return
     if _BYTES[kind] < width:
@@ -126,6 +130,7 @@ def _place(tree: object, path: Path, blocks: dict[str, _Block], width: int) -> I
             f"{kind} does not fill a register of {width} bytes.",
         )
         return
+    block = blocks.get(name) if isinstance(name, str) else None
     plus = pick(tree, *path, "plus")
     addresses: list[tuple[Path, object]] = [((*path, "address"), pick(tree, *path, "address"))]
     addresses += [((*path, "plus", n), one) for n, one in enumerate(plus if isinstance(plus, list) else ())]
@@ -133,7 +138,7 @@ def _place(tree: object, path: Path, blocks: dict[str, _Block], width: int) -> I
     for where, address in addresses:
         if not isinstance(address, int):
             continue
-        if not block.first <= address <= block.last + 1 - _BYTES[kind] // width:
+        if block is not None and not block.first <= address <= block.last + 1 - _BYTES[kind] // width:
             yield Finding(
                 where,
                 "out_of_range",
@@ -141,14 +146,14 @@ def _place(tree: object, path: Path, blocks: dict[str, _Block], width: int) -> I
                 f"{address}: a {kind} there is not inside block {name} ({block.first} to {block.last}).",
             )
             continue
-        yield _Value(where, key, form, address * width, address * width + _BYTES[kind])
+        yield _Value(where, path[:-1], str(path[-1]), form, address * width, address * width + _BYTES[kind])
 
 
 def _overlaps(values: list[_Value]) -> Iterator[Finding]:
     """Bytes mean one thing: only another channel may have the same quantity in exactly the same place."""
     for index, value in enumerate(values):
         for earlier in values[:index]:
-            shared = value.path[:-2] != earlier.path[:-2] and value[1:] == earlier[1:]
+            shared = value.table != earlier.table and value[2:] == earlier[2:]
             if value.begin < earlier.end and earlier.begin < value.end and not shared:
                 where = spell(earlier.path)
                 yield Finding(
@@ -207,7 +212,7 @@ def _unused(tree: object, blocks: dict[str, _Block], values: list[Path]) -> Iter
     for block in blocks.values():
         if block.name not in names:
             yield Finding(
-                ("block", block.index, "name"),
+                ("block", block.position, "name"),
                 "without_effect",
                 f"没有任何值来自 {block.name}。",
                 f"No value is in {block.name}.",
@@ -220,20 +225,25 @@ def meter_findings(tree: object, model: str) -> Iterator[Finding]:
         yield Finding(("model",), "not_one_of", f"应与文件名相同：{model}。", f"Must be the name of the file: {model}.")
     yield from unique([*each(tree, "block", "name")])
     yield from _quirks(tree)
-    blocks, width = _blocks(tree), pick(tree, "bytes_per_register")
-    if blocks is None or not isinstance(width, int):
+    width = pick(tree, "bytes_per_register")
+    if not isinstance(width, int):
         return
-    yield from _extents(blocks, width)
-    places: list[_Value] = []
+    blocks = _blocks(tree)
     values = [(*table, str(key)) for table in _tables(tree) for key in _keys(pick(tree, *table))]
+    places: list[_Value] = []
     for path in values:
-        for one in _place(tree, path, blocks, width):
+        for one in _place(tree, path, blocks or {}, width):
             if isinstance(one, Finding):
                 yield one
             else:
                 places.append(one)
-        yield from _scales(tree, path, blocks)
     yield from _overlaps(places)
+    if blocks is None:
+        return  # part of a block was refused: what depends on blocks cannot be told
+    yield from _extents(blocks, width)
+    for path in values:
+        yield from _block_of(tree, path, blocks)
+        yield from _scales(tree, path, blocks)
     yield from _unused(tree, blocks, values)
 
 

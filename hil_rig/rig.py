@@ -236,7 +236,7 @@ class Rig:
         shared: dict[tuple[str, int], list[RigPort]] = {}
         for port in self._cabinet.ports:
             shared.setdefault((port.bus, port.unit), []).append(port)
-        meters = {}
+        meters: dict[int, SimulatedMeter] = {}
         for ports in shared.values():
             channels = {port.channel: port for port in ports}
             first = channels[min(channels)]

@@ -17,6 +17,7 @@ from pilenode.cli.terminal import Misuse
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from config.errors import Problem
     from config.schema_meter import MeterProfile, MeterValues
     from pilenode.cli.meter_facts import Meaning, Read
     from pilenode.cli.terminal import Terminal
@@ -42,7 +43,7 @@ def models(terminal: Terminal, directory: str | None) -> int:
     """Print one line for each model; what is wrong with files of one's own comes last."""
     own = Path(directory or USER_METERS)
     profiles: list[MeterProfile] = []
-    problems = []
+    problems: list[Problem] = []
     for model in meters(own):
         try:
             profiles.append(load_meter(model, own))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -193,3 +194,81 @@ def test_four_bytes_per_register_reach_the_line(slave: Slave, line: SerialLine) 
     reading = Single(line, 1, table).poll(Clock(), slow=False)
     assert isinstance(reading, MeterReading)
     assert (reading.voltage_v, reading.energy_wh) == pytest.approx((0.328, 0.331))
+
+
+# -- several channels ---------------------------------------------------------------------------------------
+
+TWO = RegisterMap(
+    "two",
+    3,
+    2,
+    (
+        Block(
+            "all",
+            0,
+            10,
+            fast=True,
+            fields=tuple(
+                Field(name, base + at, "u16", 0.1, channel=channel)
+                for channel, base in ((1, 0), (2, 5))
+                for at, name in enumerate(("voltage_v", "current_a", "power_w", "energy_wh", "power_factor"))
+            ),
+        ),
+    ),
+)
+
+
+def words(slave: Slave, *values: int) -> Callable[[bytes], Sending]:
+    """Reply with these registers to the next request."""
+    data = struct.pack(f">{len(values)}H", *values)
+    return lambda good: [(0.0, slave.sealed(good[:2] + bytes([len(data)]) + data))]
+
+
+def test_one_read_serves_all_channels_and_a_bad_value_only_its_own(slave: Slave, line: SerialLine) -> None:
+    """A nonsense voltage in the second channel takes nothing from the first; both are missing when nobody answers."""
+    meter, clock = MeterDevice(line, 1, TWO), Clock()
+    slave.script.append(words(slave, 2200, 10, 2100, 50, 9, 3001, 20, 4300, 60, 9))
+    found = meter.poll(clock, slow=False)
+    assert found[1] == MeterReading(101.0, 220.0, 1.0, 210.0, 0.9, 5.0, 101.0)
+    assert found[2] == Missing(MissingReason.OUT_OF_RANGE, 102.0)
+    slave.script.append(words(slave, 2200, 10, 2100, 51, 9, 2200, 20, 4300, 60, 9))
+    found = meter.poll(clock, slow=False)
+    assert [isinstance(found[channel], MeterReading) for channel in (1, 2)] == [True, True]
+    slave.script.append(silent)
+    found = meter.poll(clock, slow=False)
+    assert {one.reason for one in found.values() if isinstance(one, Missing)} == {MissingReason.TIMEOUT}
+    assert len(found) == 2
+    assert starts(slave) == [0, 0, 0]
+
+
+def test_a_channel_without_energy_does_not_make_every_poll_a_long_one(slave: Slave, line: SerialLine) -> None:
+    """An unused channel full of nonsense must not slow down the port of the other one."""
+    slow = tuple(Field("energy_wh", 100 + channel, "u16", channel=channel) for channel in (1, 2))
+    fast = tuple(field for field in TWO.blocks[0].fields if field.name != "energy_wh")
+    table = RegisterMap("two", 3, 2, (Block("fast", 0, 10, True, fast), Block("slow", 101, 2, False, slow)))  # noqa: FBT003
+    meter, clock = MeterDevice(line, 1, table), Clock()
+    power = words(slave, 2200, 10, 2100, 0, 9, 9999, 9999, 9999, 0, 9)
+    slave.script.extend([power, words(slave, 50, 60), power])
+    meter.poll(clock, slow=False)
+    meter.poll(clock, slow=False)
+    assert starts(slave) == [0, 101, 0]
+
+
+def test_blocks_that_adjoin_are_one_transaction(slave: Slave, line: SerialLine) -> None:
+    """Energy beside the power rides in the same read and has the same time; what it costs is that read."""
+    energy = Block("energy", 6, 2, fast=False, fields=(Field("energy_wh", 6, "f32"),))
+    meter = MeterDevice(line, 5, RegisterMap("joined", 4, 2, (energy, POWER)))
+    slave.script.append(sending(slave, 230.0, 1.5, 345.0, 7.0))
+    assert meter.poll(Clock(), slow=False)[1] == MeterReading(101.0, 230.0, 1.5, 345.0, None, 7.0, 101.0)
+    assert [request[2:6] for _, request in slave.heard] == [struct.pack(">HH", 0, 8)]
+    assert meter.cost_s(slow=True) == pytest.approx(line.transaction_s(16))
+
+
+def test_a_byte_count_that_lies_is_forgiven_where_the_profile_says_so(slave: Slave, line: SerialLine) -> None:
+    """The length that was asked for and the CRC decide; without that word of the profile the frame is bad."""
+    data = struct.pack(">10H", 2200, 10, 2100, 50, 9, 2200, 20, 4300, 60, 9)
+    lie = slave.sealed(bytes([1, 3, 72]) + data)
+    for lies in (True, False):
+        slave.script.append(lambda _: [(0.0, lie)])
+        outcome = MeterDevice(line, 1, replace(TWO, byte_count_lies=lies)).poll(Clock(), slow=False)[1]
+        assert isinstance(outcome, MeterReading) is lies

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.registers import MAX_DATA_BYTES, Block, Field, FieldType, RegisterMap, WordOrder, decode
+from drivers.registers import Block, Field, FieldType, RegisterMap, WordOrder, decode
+from safety.read_plan import MAX_DATA_BYTES
 
 VOLTAGE = Field("voltage_v", 0, "u16", 0.1)
 CURRENT = Field("current_a", 1, "u32", 0.001, "low_first")
