@@ -56,7 +56,7 @@ def test_whatever_the_loader_accepts_can_be_driven() -> None:
     """No profile gets past the loader that guard would die of: not its map, not its reads, not its budget."""
     accepted = 0
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=120, deadline=None)
     @given(text=profiles())
     def judge(text: str) -> None:
         nonlocal accepted
