@@ -11,10 +11,11 @@ from safety import budget as arithmetic
 from safety.read_plan import Span, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from config.schema import Bus, Config, Port
     from config.schema_meter import MeterProfile
+    from config.schema_probe import Probe, ProbeModule
     from safety.budget import LineTiming, MeterTiming, Path
     from safety.limits import PortLimits
 
@@ -85,7 +86,7 @@ def meter_timing(line: LineTiming, profile: MeterProfile, *, again: bool) -> Met
 
 @dataclass(frozen=True, slots=True)
 class _Device:
-    """A meter on a bus and the ports that its channels serve; none for an inlet meter."""
+    """A slave on a bus and the ports that its channels serve; none for an inlet meter or a temperature module."""
 
     bus: str
     timing: MeterTiming
@@ -93,7 +94,10 @@ class _Device:
 
 
 def _devices(config: Config, profiles: Mapping[str, MeterProfile]) -> list[_Device]:
-    """Return every meter once, however many of its channels are in use."""
+    """Return every slave once, however many of its channels are in use; temperature modules come last.
+
+    A module takes its turns on the wire as a meter does.
+    """
     served: dict[tuple[str, int], list[Port]] = {}
     models: dict[tuple[str, int], str] = {}
     for port in config.port:
@@ -107,10 +111,12 @@ def _devices(config: Config, profiles: Mapping[str, MeterProfile]) -> list[_Devi
         bus.name: arithmetic.line_timing(bus.baud, bus.parity, bus.stopbits, bus.turnaround_ms / 1000)
         for bus in config.bus
     }
-    return [
+    meters = [
         _Device(place[0], meter_timing(lines[place[0]], profiles[models[place]], again=bool(ports)), tuple(ports))
         for place, ports in served.items()
     ]
+    modules = [_Device(one.bus, _module_timing(lines[one.bus], one), ()) for one in config.probe_module]
+    return meters + modules
 
 
 def compute(config: Config, profiles: Mapping[str, MeterProfile], limits: Mapping[int, PortLimits]) -> Budget:
@@ -120,16 +126,52 @@ def compute(config: Config, profiles: Mapping[str, MeterProfile], limits: Mappin
     """
     contacts = tuple(_contacts(config))
     devices = _devices(config, profiles)
+    heat_s = _heat_s(config, [(device.bus, device.timing) for device in devices])
     found = {}
     for device in devices:
         others = [other.timing for other in devices if other.bus == device.bus and other is not device]
         for port in device.ports:
-            found[port.number] = _port(config, port, device.timing, others, limits[port.number])
+            limited = limits[port.number]
+            found[port.number] = _port(config, port, device.timing, others, limited, heat_s.get(port.number))
     ports = tuple(found[port.number] for port in config.port)
     return Budget(config.promise.cut_s, config.promise.dead_meters, ports, contacts)
 
 
-def _port(config: Config, port: Port, own: MeterTiming, others: list[MeterTiming], limits: PortLimits) -> PortBudget:
+def _module_timing(line: LineTiming, module: ProbeModule) -> MeterTiming:
+    return arithmetic.MeterTiming(line, (arithmetic.MODULE_BYTES,), refresh_s=module.refresh_s, again=False)
+
+
+def _heat_s(config: Config, timings: Sequence[tuple[str, MeterTiming]]) -> dict[int, float]:
+    """Return by port number how long it takes at worst until a temperature at its probe has been read.
+
+    ``timings``: bus and times of every slave, those of the modules last.
+    """
+    fitted: dict[int, Probe] = {port.number: port.probe for port in config.port if port.probe is not None}
+    every = [*fitted.values(), *([config.cabinet.probe] if config.cabinet.probe is not None else [])]
+    onewire_s = arithmetic.onewire_s(sum(probe.id is not None for probe in every), config.onewire.interval_s)
+    adc_s = {
+        adc.name: arithmetic.adc_s(sum(probe.adc == adc.name for probe in every), adc.interval_s) for adc in config.adc
+    }
+    module_s = {}
+    for place, module in enumerate(config.probe_module, len(timings) - len(config.probe_module)):
+        others = [timing for other, (bus, timing) in enumerate(timings) if bus == module.bus and other != place]
+        module_s[module.name] = arithmetic.module_s(
+            timings[place][1], others, config.promise.dead_meters, module.interval_s
+        )
+    return {
+        number: adc_s[probe.adc] if probe.adc else module_s[probe.module] if probe.module else onewire_s
+        for number, probe in fitted.items()
+    }
+
+
+def _port(
+    config: Config,
+    port: Port,
+    own: MeterTiming,
+    others: list[MeterTiming],
+    limits: PortLimits,
+    heat_s: float | None,
+) -> PortBudget:
     promise = config.promise
     dead, release_s, contactor_s = (
         promise.dead_meters,
@@ -143,13 +185,8 @@ def _port(config: Config, port: Port, own: MeterTiming, others: list[MeterTiming
         if _cuts(entry.kind, entry.policy) and (not entry.ports or port.number in entry.ports)
     ]
     slow = [*arithmetic.dwelling(own, others, dead, limits, release_s)]
-    if port.probe is not None:
-        probes = sum(one.probe is not None for one in config.port) + (config.cabinet.probe is not None)
-        slow.append(
-            arithmetic.heat(
-                probes, config.onewire.interval_s, limits.temperature_trip_s, limits.probe_max_age_s, release_s
-            )
-        )
+    if heat_s is not None:
+        slow.append(arithmetic.heat(heat_s, limits.temperature_trip_s, limits.probe_max_age_s, release_s))
     if config.gpio.contactor_pin is not None:
         slow.append(arithmetic.weld(own, others, dead, limits, contactor_s))
     oldest_s = arithmetic.oldest_s(own, others, dead)

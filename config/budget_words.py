@@ -84,8 +84,8 @@ TERMS: Final = {
     "probes": TermWords(
         "p",
         "探头轮询",
-        "round over all probes",
-        "每个探头 0.8 秒加 onewire.interval_s",
-        "0.8 s for each probe and onewire.interval_s",
+        "until its probe is read",
+        "每个 1-wire 探头 0.8 秒，加所在线路的 interval_s",
+        "0.8 s per 1-wire probe; interval_s of its wire",
     ),
 }

@@ -16,7 +16,7 @@ from config.locate import spell
 from config.walk import Finding, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from config.locate import Path
 
@@ -49,7 +49,8 @@ def each(tree: object, table: str, *rest: str) -> Iterator[tuple[Path, object]]:
             yield (table, index, *rest), value
 
 
-def _one(tree: object, *path: str) -> Iterator[tuple[Path, object]]:
+def one(tree: object, *path: str) -> Iterator[tuple[Path, object]]:
+    """Yield path and value of one key, where it is there."""
     value = pick(tree, *path)
     if value is not None:
         yield path, value
@@ -67,30 +68,46 @@ def unique(values: Sequence[tuple[Path, object]]) -> Iterator[Finding]:
             first[value] = path
 
 
-def _duplicates(tree: object) -> Iterator[Finding]:
+def _addresses(tree: object) -> Iterator[Finding]:
+    """Each channel of a meter serves one port, and no temperature module has the address of a meter or another one."""
+    meters = [*each(tree, "port", "meter", "unit"), *one(tree, "cabinet", "inlet", "unit")]
+    yield from unique(
+        [
+            (path, (bus, unit, channel))
+            for path, unit in meters
+            if (bus := pick(tree, *path[:-1], "bus")) is not None
+            and (channel := pick(tree, *path[:-1], "channel")) is not None
+        ]
+    )
+    taken: dict[object, Path] = {}
+    for path, unit in meters:
+        taken.setdefault((pick(tree, *path[:-1], "bus"), unit), path)
+    modules = [
+        (path, (bus, unit))
+        for path, unit in each(tree, "probe_module", "unit")
+        if (bus := pick(tree, *path[:-1], "bus")) is not None
+    ]
+    yield from unique([*((path, address) for address, path in taken.items()), *modules])
+
+
+def _duplicates(tree: object, more_pins: Iterable[tuple[Path, object]]) -> Iterator[Finding]:
     yield from unique([*each(tree, "port", "number")])
     yield from unique([*each(tree, "bus", "name")])
     yield from unique([*each(tree, "bus", "device")])
     yield from unique([*each(tree, "input", "name")])
     yield from unique(
         [
-            *_one(tree, "gpio", "contactor_pin"),
-            *_one(tree, "gpio", "contactor_feedback_pin"),
-            *_one(tree, "gpio", "heartbeat_pin"),
+            *one(tree, "gpio", "contactor_pin"),
+            *one(tree, "gpio", "contactor_feedback_pin"),
+            *one(tree, "gpio", "heartbeat_pin"),
             *each(tree, "port", "relay", "pin"),
             *each(tree, "input", "pin"),
+            *more_pins,
         ]
     )
-    yield from unique([*each(tree, "port", "probe", "id"), *_one(tree, "cabinet", "probe", "id")])
-    yield from unique([*_one(tree, "guard", "socket"), *_one(tree, "station", "control_socket")])
-    yield from unique(
-        [
-            (path, (bus, unit, channel))
-            for path, unit in (*each(tree, "port", "meter", "unit"), *_one(tree, "cabinet", "inlet", "unit"))
-            if (bus := pick(tree, *path[:-1], "bus")) is not None
-            and (channel := pick(tree, *path[:-1], "channel")) is not None
-        ]
-    )
+    yield from unique([*each(tree, "port", "probe", "id"), *one(tree, "cabinet", "probe", "id")])
+    yield from unique([*one(tree, "guard", "socket"), *one(tree, "station", "control_socket")])
+    yield from _addresses(tree)
 
 
 def unknown(path: Path, name: object, known: Sequence[str]) -> Finding:
@@ -110,13 +127,17 @@ def _references(tree: object, models: Sequence[str], profiles: Sequence[str]) ->
     names = [name for _, name in each(tree, "bus", "name") if isinstance(name, str)]
     # With a nameless bus in the file nobody can tell which name a port means.
     if isinstance(entries, list) and len(names) == len(entries):
-        for path, name in (*each(tree, "port", "meter", "bus"), *_one(tree, "cabinet", "inlet", "bus")):
+        for path, name in (
+            *each(tree, "port", "meter", "bus"),
+            *one(tree, "cabinet", "inlet", "bus"),
+            *each(tree, "probe_module", "bus"),
+        ):
             if name not in names:
                 yield unknown(path, name, names)
-    for path, name in (*each(tree, "port", "meter", "model"), *_one(tree, "cabinet", "inlet", "model")):
+    for path, name in (*each(tree, "port", "meter", "model"), *one(tree, "cabinet", "inlet", "model")):
         if name not in models:
             yield unknown(path, name, models)
-    for path, name in _one(tree, "profile"):
+    for path, name in one(tree, "profile"):
         if name not in profiles:
             yield unknown(path, name, profiles)
 
@@ -250,7 +271,7 @@ def _contactor(tree: object) -> Iterator[Finding]:
 
 
 def _socket_paths(tree: object) -> Iterator[Finding]:
-    for path, value in (*_one(tree, "guard", "socket"), *_one(tree, "station", "control_socket")):
+    for path, value in (*one(tree, "guard", "socket"), *one(tree, "station", "control_socket")):
         length = len(os.fsencode(str(value)))
         if length > _LONGEST_SOCKET_PATH:
             allowed = _LONGEST_SOCKET_PATH
@@ -262,12 +283,18 @@ def _socket_paths(tree: object) -> Iterator[Finding]:
             )
 
 
-def config_findings(tree: object, models: Sequence[str], profiles: Sequence[str]) -> Iterator[Finding]:
+def config_findings(
+    tree: object,
+    models: Sequence[str],
+    profiles: Sequence[str],
+    more_pins: Iterable[tuple[Path, object]] = (),
+) -> Iterator[Finding]:
     """Yield every contradiction between keys of a cabinet's configuration.
 
-    ``models`` and ``profiles`` are the names of the known meters and product profiles.
+    ``models`` and ``profiles`` are the names of the known meters and product profiles; ``more_pins`` are lines with
+    their places that other rules know of (``config.cross_probe.pins``).
     """
-    yield from _duplicates(tree)
+    yield from _duplicates(tree, more_pins)
     yield from _references(tree, models, profiles)
     yield from _port_limits(tree)
     yield from _orders(tree)

@@ -39,9 +39,17 @@ copy. `pilenode meter check FILE` tells everything that is wrong with a file. Th
 """
 _RULES = """# Rules between keys
 
-- Port numbers, bus names, bus devices, input names, probe ids and socket paths are unique; so is each GPIO pin over
-  all relays, inputs, contactor, its feedback and heartbeat, and each Modbus address on one bus.
-- `port.meter.bus` and `cabinet.inlet.bus` name a `[[bus]]`, `port.meter.model` and `cabinet.inlet.model` a known meter,
+- Port numbers, bus names, bus devices, input names, probe ids, names of modules and converters, their channels and
+  socket paths are unique; so is each GPIO pin over all relays, inputs, lights, buzzer, converters, contactor, its
+  feedback and heartbeat, and each Modbus address on one bus. Converters may share clock and data lines, never a select
+  line.
+- A probe has exactly one of `id`, `module` and `adc`; `module` and `adc` name a `[[probe_module]]` or `[[adc]]` and
+  need a `channel` (1 to 8 of a module, 0 to 7 of a converter).
+- `adc.series_ohm` is 0.2 to 4 times `adc.nominal_ohm`; `interval_s` (and `refresh_s`) of a module or converter stay
+  below
+  `limits.probe_max_age_s`.
+- `port.meter.bus`, `probe_module.bus` and `cabinet.inlet.bus` name a `[[bus]]`, `port.meter.model` and
+  `cabinet.inlet.model` a known meter,
   `profile` a known profile, `input.ports` existing ports, each once.
 - Only an `rcd` names `input.ports`, only a `door` has an `input.policy`.
 - `port.current_limit_a` and `port.power_limit_w` may only lower the values of `[limits]`.
@@ -49,6 +57,11 @@ _RULES = """# Rules between keys
   `[cabinet]`; `over_current_slow_ratio` < `over_current_fast_ratio`, `voltage_low_v` < `voltage_high_v`,
   `meter_stuck_s` < `meter_frozen_s`.
 - `gpio.contactor_feedback_pin` needs `gpio.contactor_pin`.
+- Reader names are unique, and so is each device and each GPIO pin of a reader among those of the whole cabinet. An
+  `mfrc522` takes GPIO 9, 10 and 11, which several share, and 8 (`spi_select` 0) or 7 (1).
+- `rdm6300`, `em18`, `pn532` and `keyboard` need `reader.device`; `wiegand26` and `wiegand34` need `reader.data0_pin`
+  and `reader.data1_pin`. `reader.baud` is for serial readers, `reader.spi_select` for an `mfrc522`, `reader.digits`
+  for a `keyboard`; where a key has no effect it is refused.
 - The worst-case time from a hazard to an open relay is at most `promise.cut_s` for every port, and every meter is read
   again within `limits.meter_max_age_s` although `promise.dead_meters` of its bus are dead.
   `pilenode budget --config FILE` shows the computation.

@@ -14,8 +14,10 @@ import msgspec
 from msgspec import inspect
 
 from config import budget as promise
+from config import cross_probe
 from config.cross import config_findings, pick
 from config.cross_channel import channel_findings
+from config.cross_reader import reader_findings
 from config.errors import ConfigError
 from config.meter_files import load_meter as load_meter  # noqa: PLC0414 - what this module offers, too
 from config.meter_files import meters as meters  # noqa: PLC0414
@@ -95,8 +97,10 @@ def _judge(text: str, file: str, folder: Path) -> tuple[Merged | None, list[Prob
     fitted, broken = _fitted(clean, own_meters)
     findings = [
         *walker.findings,
-        *config_findings(clean, meters(own_meters), _names(folder)),
+        *config_findings(clean, meters(own_meters), _names(folder), cross_probe.pins(clean)),
         *channel_findings(clean, fitted),
+        *cross_probe.probe_findings(clean, merged),
+        *reader_findings(clean),
     ]
     problems += [*place(findings, source, profile), *broken]
     if problems:

@@ -14,10 +14,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-Name = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Path = Annotated[str, Meta(min_length=1, max_length=255)]
-Pin = Annotated[int, Meta(ge=0, le=53, description="BCM number of the GPIO line")]
-Baud = Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200]
+from config.schema_base import Baud, Name, Path, Pin
+from config.schema_probe import Adc, OneWire, Probe, ProbeModule
+from config.schema_reader import Reader
+
+__all__ = ["Baud", "Name", "Path", "Pin"]
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -91,6 +92,19 @@ class Gpio(_Table, frozen=True, kw_only=True):
         Meta(description="Auxiliary contact: normally_open closes with the contactor; it connects the line to ground"),
     ] = "normally_open"
     heartbeat_pin: Annotated[Pin | None, Meta(description="Dead-man output, BCM number; a 10 Hz square wave")] = None
+    status_led_pin: Annotated[Pin | None, Meta(description="Status light of the whole cabinet, BCM number")] = None
+    status_led_active: Annotated[Literal["high", "low"], Meta(description="Level that lights it")] = "high"
+    buzzer_pin: Annotated[Pin | None, Meta(description="Buzzer, BCM number; sounds by itself when switched on")] = None
+    buzzer_active: Annotated[Literal["high", "low"], Meta(description="Level that lets it sound")] = "high"
+    buzzer_silent: Annotated[bool, Meta(description="Keep the buzzer silent, whatever happens")] = False
+    relay_life: Annotated[
+        int,
+        Meta(ge=1000, le=10_000_000, description="Operations under load that a port relay is rated for (data sheet)"),
+    ] = 100_000
+    contactor_life: Annotated[
+        int,
+        Meta(ge=1000, le=10_000_000, description="The same of the master contactor"),
+    ] = 100_000
 
 
 class Bus(_Table, frozen=True, kw_only=True):
@@ -129,10 +143,12 @@ class Relay(_Table, frozen=True, kw_only=True):
     active: Annotated[Literal["high", "low"], Meta(description="Level that closes the relay")] = "high"
 
 
-class Probe(_Table, frozen=True, kw_only=True):
-    """The temperature probe of a port (DS18B20 on the kernel's 1-wire bus)."""
+class Led(_Table, frozen=True, kw_only=True):
+    """The status light of a port: one line, or two (a green and a red one, say)."""
 
-    id: Annotated[str, Meta(pattern=r"^[0-9a-f]{2}-[0-9a-f]{12}$", description="1-wire id, e.g. 28-0316a2794bff")]
+    pin: Annotated[Pin, Meta(description="Light that shows the state; shows faults too where there is no other")]
+    fault_pin: Annotated[Pin | None, Meta(description="Second light, for what keeps the port from charging")] = None
+    active: Annotated[Literal["high", "low"], Meta(description="Level that lights them")] = "high"
 
 
 class Port(_Table, frozen=True, kw_only=True):
@@ -142,6 +158,7 @@ class Port(_Table, frozen=True, kw_only=True):
     meter: Meter
     relay: Relay
     probe: Probe | None = None
+    led: Led | None = None
     current_limit_a: (
         Annotated[
             float,
@@ -183,15 +200,6 @@ class Input(_Table, frozen=True, kw_only=True):
         Literal["up", "down"], Meta(description="Bias of the line; the contact connects to the other rail")
     ] = "up"
     debounce_s: Annotated[float, Meta(ge=0, le=0.5, description="An alarm must stand this long, seconds")] = 0.1
-
-
-class OneWire(_Table, frozen=True, kw_only=True):
-    """The kernel's 1-wire bus."""
-
-    root: Annotated[Path, Meta(description="Directory of the devices")] = "/sys/bus/w1/devices"
-    interval_s: Annotated[
-        float, Meta(ge=0.1, le=60, description="Pause between two rounds over all probes, seconds")
-    ] = 2.0
 
 
 class Inlet(_Table, frozen=True, kw_only=True):
@@ -380,6 +388,9 @@ class Config(_Table, frozen=True, kw_only=True):
     bus: Annotated[list[Bus], Meta(min_length=1, max_length=8)]
     port: Annotated[list[Port], Meta(min_length=1, max_length=40)]
     input: Annotated[list[Input], Meta(max_length=16)] = []
+    reader: Annotated[list[Reader], Meta(max_length=8)] = []
+    probe_module: Annotated[list[ProbeModule], Meta(max_length=8)] = []
+    adc: Annotated[list[Adc], Meta(max_length=4)] = []
     onewire: OneWire = OneWire()
     cabinet: Cabinet = Cabinet()
     limits: Limits = Limits()

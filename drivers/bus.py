@@ -7,7 +7,8 @@ takes it. Hence the discipline of this file:
 - the length of the reply is computed from the request (``drivers.frames``); unit, function, byte count and CRC must
   all agree;
 - after any failed read the line is drained until it has been quiet for a quiet time, and the unit is *suspect*: its
-  next good-looking reply is thrown away, the line drained again and the question repeated.
+  next good-looking reply is thrown away, the line drained again and the question repeated;
+- a reply with the beginning of another one behind it is none.
 
 What remains: a reply of the right unit, function and length that comes more than two quiet times after its time-out
 cannot be told from a good one by anybody. ``turnaround_s`` must be honest.
@@ -49,6 +50,8 @@ REOPEN_S: Final = 1.0
 
 #: Pause between two looks at a talking line while it is drained, seconds.
 _DRAIN_STEP_S: Final = 0.01
+#: So much of what follows a reply is looked at: unit and function, if another one begins there.
+_PEEK_BYTES: Final = 2
 #: The kernel's input buffer of a tty.
 _DRAIN_BYTES: Final = 4096
 
@@ -81,6 +84,7 @@ class SerialLine:
         self._last_byte_s = 0.0
         self._open_at_s = 0.0
         self._suspects: set[int] = set()
+        self._doubled = False  # the last exchange brought two replies
         self._paces: dict[int, Pace] = {}
         self._counters = _counts()
         self._unit_counters: dict[int, dict[str, int]] = {}
@@ -134,7 +138,7 @@ class SerialLine:
             return MissingReason.BUS_LOST
         unit = exchange.frame[0]
         reply = self._exchange(exchange)
-        if isinstance(reply, bytes) and unit in self._suspects:
+        if unit in self._suspects and (isinstance(reply, bytes) or self._doubled):
             self._count(unit, "discarded")
             self._drain(exchange.reply_bytes)
             reply = self._exchange(exchange)
@@ -156,12 +160,15 @@ class SerialLine:
             raise OSError(f"{self.device} took a part of a request")
         sent_s = time.monotonic() + len(request) * self.timing.character_s
         self._last_byte_s = sent_s
-        frame, looks = self._receive(exchange, sent_s)
-        outcome = exchange.check(frame)
+        frame, begun_s, looks = self._receive(exchange, sent_s)
+        length = reply_length(frame, request[1], exchange.reply_bytes)
+        frame, more = frame[:length], frame[length:]
+        # Two replies where one was due: the first may be an old one, sent twice. Noise behind a reply does no harm.
+        self._doubled = bool(more) and frame.startswith(more)
+        outcome = MissingReason.BAD_FRAME if self._doubled else exchange.check(frame)
         if isinstance(outcome, bytes):
-            begun_s = self._last_byte_s - len(frame) * self.timing.character_s - sent_s
             pace = self._paces.get(request[0])
-            self._paces[request[0]] = learned(pace, begun_s, at_first_look=looks == 1)
+            self._paces[request[0]] = learned(pace, begun_s - sent_s, at_first_look=looks == 1)
         return outcome
 
     def _await_silence(self) -> bool:
@@ -172,11 +179,12 @@ class SerialLine:
                 return True
         return False
 
-    def _receive(self, exchange: Exchange, sent_s: float) -> tuple[bytes, int]:
-        """Return what came until the reply was complete, the line fell silent or the deadline passed, and the looks.
+    def _receive(self, exchange: Exchange, sent_s: float) -> tuple[bytes, float, int]:
+        """Return what came until the reply was complete, the line fell silent or the deadline passed.
 
-        One look at the computed end of the reply (at its first byte while the unit is not known yet), and one for each
-        part that is missing then: never a wake-up per byte.
+        And when it can have begun at the latest, and how many looks it took: one at the computed end of the reply (at
+        its first byte while the unit is not known yet), one for each part that is missing then. Never a wake-up per
+        byte.
         """
         character_s = self.timing.character_s
         pace = self._paces.get(exchange.frame[0])
@@ -185,20 +193,22 @@ class SerialLine:
         listen_until_s = deadline_s = sent_s + patience_s + reply_s + LATENESS_S
         if pace is not None:
             _sleep_until(sent_s + pace.look_s + reply_s)
-        frame, looks = b"", 0
+        frame, begun_s, looks = b"", deadline_s, 0
         while (missing := self._missing(exchange, frame)) > 0:
             if frame:
                 now_s = time.monotonic()
-                # an exception reply ends earlier than a good one
+                # An exception reply ends earlier than a good one. The last byte is not slept for but waited for: a
+                # nap that is a character too long would be lost, and the pace would be learned wrong.
                 awaited = missing if len(frame) >= EXCEPTION_BYTES else EXCEPTION_BYTES - len(frame)
-                nap_s = max(0.0, min(awaited * character_s, deadline_s - now_s))
+                nap_s = max(0.0, min((awaited - 1) * character_s, deadline_s - now_s))
                 time.sleep(nap_s)
-                listen_until_s = min(deadline_s, now_s + nap_s + LATENESS_S)
+                listen_until_s = min(deadline_s, now_s + awaited * character_s + LATENESS_S)
             if not self._readable(listen_until_s):
                 break
-            frame = self._without_echo(exchange, frame + self._take(missing, hung_up_without=True))
+            frame = self._without_echo(exchange, frame + self._take(missing + _PEEK_BYTES, hung_up_without=True))
+            begun_s = min(begun_s, self._last_byte_s - len(frame) * character_s)
             looks += 1
-        return frame, looks
+        return frame, begun_s, looks
 
     def _missing(self, exchange: Exchange, frame: bytes) -> int:
         """Return how many bytes are still to come."""

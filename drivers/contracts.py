@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from drivers.frames import Question
     from safety.reading import Missing, MissingReason, ProbeReading
@@ -58,3 +58,29 @@ class Thermometer(Protocol):
 
     def read(self, now: float) -> ProbeReading | Missing:
         """Return the temperature now. May block for a conversion (up to 0.8 s): never call it in a tick."""
+
+
+class ProbeRound(Protocol):
+    """Several temperature probes that are read together, each under the number that its owner gave it."""
+
+    def round(self, now: Callable[[], float]) -> Iterator[tuple[int, ProbeReading | Missing]]:
+        """Yield number and reading of every probe once. May block for conversions: never use it in a tick."""
+
+    def news(self) -> list[str]:
+        """Return what a technician should know and has not been told yet."""
+
+
+class Indicators(Protocol):
+    """Lights and a buzzer, by (kind, port). Convenience: nothing here raises, and nothing else depends on it."""
+
+    def names(self) -> frozenset[tuple[str, int]]:
+        """Return what can be shown on: every configured line that could be claimed."""
+
+    def show(self, name: tuple[str, int], *, lit: bool) -> None:
+        """Switch one on or off."""
+
+    def dark(self) -> None:
+        """Switch everything off."""
+
+    def news(self) -> list[str]:
+        """Return which lines have failed since it was last asked, each told once."""

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
+#: For those who hand a pin factory on without knowing gpiozero.
+PinFactory = Factory
+
+
 class GpioError(Exception):
     """A GPIO back end or line cannot be used. The message is one sentence for a technician."""
 
@@ -192,6 +196,71 @@ class GpioRelays:
                 output.off()
         except Exception as error:
             raise GpioError(f"an output cannot be driven: {error}") from error
+
+
+class GpioIndicators:
+    """Lights and buzzer (``drivers.contracts.Indicators``), all off after construction.
+
+    A line that cannot be claimed is left out, one that cannot be driven is tried again at its next change; both are
+    counted in ``failures`` and told once. They are no part of ``GpioRelays.all_off`` and of the off plan: a light
+    carries no power, and one that fails must not make the helper that opens relays report a failure.
+    """
+
+    def __init__(self, factory: Factory, lights: Mapping[tuple[str, int], OutputSpec]) -> None:
+        self.failures = 0
+        self._news: list[str] = []
+        self._failed: set[tuple[str, int]] = set()
+        self._lit: dict[tuple[str, int], bool] = {}
+        self._outputs: dict[tuple[str, int], _Output] = {}
+        for name, spec in lights.items():
+            try:
+                self._outputs[name] = _Output(factory, spec)
+            except Exception as error:  # noqa: BLE001 - back ends have no common exception
+                self._fail(name, f"GPIO {spec.pin} ({_words(name)}) cannot be an output: {error}")
+
+    def names(self) -> frozenset[tuple[str, int]]:
+        """Return the lights that could be claimed."""
+        return frozenset(self._outputs)
+
+    def show(self, name: tuple[str, int], *, lit: bool) -> None:
+        """Switch one on or off; the same again writes nothing. Never raises."""
+        output = self._outputs.get(name)
+        if output is None or self._lit.get(name, False) == lit:
+            return
+        self._lit[name] = lit
+        try:
+            output.value = lit
+        except Exception as error:  # noqa: BLE001 - a light that fails must not end what shows the others
+            self._fail(name, f"{_words(name)} cannot be driven: {error}")
+        else:
+            self._failed.discard(name)
+
+    def dark(self) -> None:
+        """Switch everything off, whatever it is thought to be. Never raises."""
+        self._lit = dict.fromkeys(self._outputs, True)
+        for name in self._outputs:
+            self.show(name, lit=False)
+
+    def news(self) -> list[str]:
+        """Return the failures that have not been told yet."""
+        told, self._news = self._news, []
+        return told
+
+    def close(self) -> None:
+        """Switch everything off and release the lines, which stay outputs at their off level."""
+        for output in self._outputs.values():
+            output.close()
+        self._outputs.clear()
+
+    def _fail(self, name: tuple[str, int], sentence: str) -> None:
+        self.failures += 1
+        if name not in self._failed:
+            self._failed.add(name)
+            self._news.append(sentence)
+
+
+def _words(name: tuple[str, int]) -> str:
+    return f"{name[0]} of port {name[1]}" if name[1] else name[0]
 
 
 class GpioContacts:

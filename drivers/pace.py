@@ -1,8 +1,8 @@
 """How long one slave takes to begin its reply, learned from its replies. Pure values, seconds.
 
 Two numbers are kept: when to look for the end of a reply, and how slow the slave was lately. The first follows the
-fast replies, so that a look comes at the end of the reply and not after it; the second follows the slow ones, so that
-a time-out does not give up on a slave that is merely slow.
+fast replies: a look that comes too early costs one more wake-up and no time, one that comes too late costs its whole
+delay. The second follows the slow ones, so that a time-out does not give up on a slave that is merely slow.
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-#: A reply that was complete at the first look may have been so for a while: the next look comes so much sooner.
+#: A reply that was complete at the first look may have been so for a while: the next look comes so much sooner, and
+#: twice as much with every further one, until a look is too early.
 SOONER_S: Final = 0.000_05
+#: After a look that came too early the next one comes later by this share of what was missing.
+LATER: Final = 0.1
 #: A slave is waited for this many times as long as its slowest recent reply took to begin, and this much longer.
 PATIENCE: Final = 3.0
 MARGIN_S: Final = 0.02
@@ -21,10 +24,14 @@ FORGETTING: Final = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """``look_s``: where the beginning of the next reply is expected after the request; ``slowest_s``: lately."""
+    """``look_s``: where the beginning of the next reply is expected after the request; ``slowest_s``: lately.
+
+    ``sooner_s``: how much sooner the look after the next comes if the next is not too early.
+    """
 
     look_s: float
     slowest_s: float
+    sooner_s: float = SOONER_S
 
     def patience_s(self, limit_s: float) -> float:
         """Return how long to wait for the beginning of a reply, never more than ``limit_s``."""
@@ -39,6 +46,9 @@ def learned(before: Pace | None, begun_s: float, *, at_first_look: bool) -> Pace
     begun_s = max(0.0, begun_s)
     if before is None:
         return Pace(begun_s, begun_s)
-    look_s = max(0.0, min(before.look_s, begun_s) - SOONER_S) if at_first_look else begun_s
+    if at_first_look:
+        look_s, sooner_s = max(0.0, min(before.look_s, begun_s) - before.sooner_s), 2.0 * before.sooner_s
+    else:
+        look_s, sooner_s = min(begun_s, before.look_s + LATER * (begun_s - before.look_s)), SOONER_S
     fading_s = before.slowest_s - FORGETTING * (before.slowest_s - begun_s)
-    return Pace(look_s, max(begun_s, fading_s))
+    return Pace(look_s, max(begun_s, fading_s), sooner_s)

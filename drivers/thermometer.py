@@ -9,11 +9,15 @@ again with ``t=`` milli-°C. What is no temperature, and what it is:
   (PROBE_SHORT);
 - without the file, or with nine bytes of ones, nothing answers on the line (PROBE_OPEN);
 - everything else, above all a wrong CRC, is PROBE_FAULT.
+
+A resolution that is set lives in the chip's memory and is gone after a loss of its supply; so it is set before the
+first reading and again after every reading that failed.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import re
 from pathlib import Path
 from typing import Final
@@ -40,23 +44,58 @@ class _NoTemperatureError(ValueError):
         self.reason = reason
 
 
-class W1Thermometer:
-    """``contracts.Thermometer`` over ``<root>/<probe_id>/w1_slave`` (root as a rule ``/sys/bus/w1/devices``)."""
+def is_power_on(temperature_c: float, last_c: float | None) -> bool:
+    """Return whether this is the power-on value of a DS18B20 and no heat; ``last_c``: its last good reading, °C."""
+    nearby = last_c is not None and abs(last_c - POWER_ON_C) <= NEARBY_K
+    return temperature_c == POWER_ON_C and not nearby
 
-    def __init__(self, root: str, probe_id: str) -> None:
+
+def write_attribute(path: Path, text: str) -> None:
+    """Write ``text`` to a file of sysfs in one piece; never makes one. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode("ascii"))
+    finally:
+        os.close(descriptor)
+
+
+class W1Thermometer:
+    """``contracts.Thermometer`` over ``<root>/<probe_id>/w1_slave`` (root as a rule ``/sys/bus/w1/devices``).
+
+    ``resolution_bits`` (9 to 12) is set in the chip, None leaves it as it is. A chip or kernel that refuses it goes on
+    as it is; ``refused`` then says why.
+    """
+
+    def __init__(self, root: str, probe_id: str, resolution_bits: int | None = None) -> None:
+        self.probe_id = probe_id
+        self.refused = ""
         self._path = Path(root, probe_id, "w1_slave")
+        self._resolution_bits = resolution_bits
+        self._prepared = resolution_bits is None
         self._last_c: float | None = None
         self._missing_since_s: float | None = None
+
+    def prepare(self) -> None:
+        """Set the resolution where that is due. Call it before a conversion that this probe shares with others."""
+        if self._prepared:
+            return
+        self._prepared = True
+        try:
+            write_attribute(self._path.with_name("resolution"), f"{self._resolution_bits}\n")
+        except OSError as error:
+            self.refused = f"resolution of {self.probe_id} not set: {error.strerror}"
 
     def read(self, now: float) -> ProbeReading | Missing:
         """Return the temperature with ``taken_s = now``, or why there is none and since when; never raises.
 
-        Opening the file starts a conversion: a call blocks 94 to 752 ms, by resolution (9 to 12 bit). Exactly
-        85.000 °C is a fault unless the last good reading was within 5 K of it.
+        Opening the file starts a conversion, unless a shared one is waiting to be read: a call blocks 94 to 752 ms, by
+        resolution (9 to 12 bit). Exactly 85.000 °C is a fault unless the last good reading was within 5 K of it.
         """
+        self.prepare()
         try:
             reading = ProbeReading(now, self._measure())
         except (OSError, ValueError) as error:
+            self._prepared = self._resolution_bits is None
             if self._missing_since_s is None:
                 self._missing_since_s = now
             return Missing(_reason(error), self._missing_since_s)
@@ -75,8 +114,7 @@ class W1Thermometer:
         if match[1] == _SHORTED:
             raise _NoTemperatureError(MissingReason.PROBE_SHORT)
         temperature_c = int(match[2]) / 1000
-        nearby = self._last_c is not None and abs(self._last_c - POWER_ON_C) <= NEARBY_K
-        if temperature_c == POWER_ON_C and not nearby:
+        if is_power_on(temperature_c, self._last_c):
             raise _NoTemperatureError(MissingReason.PROBE_RESET)
         return temperature_c
 

@@ -5,6 +5,11 @@
 - ``cabinet-hazards``: every kind of hazard of the whole cabinet;
 - ``dead-man``: from SIGKILL of guard to the dropped contactor;
 - ``ticks``: lateness of guard's ticks, real-time or not, idle or loaded; the count is seconds;
+- ``bus``: cycle, silences and CPU beside other Modbus clients on the same rack; the count is rounds;
+- ``bus-latency``: from a value that changes in a meter to guard's board, in cycles of the bus; the count is changes;
+- ``bus-age``: age of live ports' readings beside 1, 2 and 5 dead meters of 20; the count is seconds;
+- ``bus-faults``: faulty replies over ptys; the count is of each kind;
+- ``bus-fuzz``: damaged frames in process;
 - ``station-kills``: station killed at random moments while sessions run; sessions lost or doubled upstream.
 
 Exit status 0 when every figure keeps its bound, 1 when one is missed.
@@ -20,6 +25,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil_rig import (
+    bench_bus,
+    bench_bus_age,
+    bench_bus_faults,
     bench_cabinet_hazards,
     bench_dead_man,
     bench_hazards,
@@ -33,6 +41,11 @@ if TYPE_CHECKING:
     from hil_rig.figures import Figure
 
 FIGURES = {
+    "bus": (bench_bus.measure, 5),
+    "bus-latency": (bench_bus_age.measure_latency, 100),
+    "bus-age": (bench_bus_age.measure_age, 30),
+    "bus-faults": (bench_bus_faults.measure_faults, 1000),
+    "bus-fuzz": (bench_bus_faults.measure_fuzz, 1_000_000),
     "over-current": (bench_over_current.measure, 200),
     "hazards": (bench_hazards.measure, 1000),
     "cabinet-hazards": (bench_cabinet_hazards.measure, 60),

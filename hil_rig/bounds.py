@@ -197,7 +197,7 @@ def of(
     if config.cabinet.inlet is not None:
         per_bus[config.cabinet.inlet.bus] += 1
     probes = sum(port.probe is not None for port in config.port) + (config.cabinet.probe is not None)
-    probes_s = (probes + 1) * budget.CONVERSION_S + config.onewire.interval_s
+    probes_s = budget.onewire_s(probes, config.onewire.interval_s)
     return {
         port.number: Bounds(
             timings[port.meter.bus],

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Figure:
-    """Samples of one quantity under one condition. ``bound`` in ``unit``; ``wanted`` samples were asked for."""
+    """Samples of one quantity under one condition. ``bound`` in ``unit``; ``wanted`` samples were asked for.
+
+    ``digits``: decimals that are shown. A row without a bound (infinity) is there to compare with.
+    """
 
     name: str
     condition: str
@@ -20,6 +23,7 @@ class Figure:
     wanted: int
     samples: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    digits: int = 1
 
     @property
     def kept(self) -> int:
@@ -37,12 +41,12 @@ class Figure:
             "figure": self.name,
             "condition": self.condition,
             "unit": self.unit,
-            "bound": round(self.bound, 1),
+            "bound": round(self.bound, self.digits),
             "wanted": self.wanted,
             "kept": self.kept,
-            "p50": percentile(self.samples, 0.5),
-            "p95": percentile(self.samples, 0.95),
-            "max": percentile(self.samples, 1.0),
+            "p50": percentile(self.samples, 0.5, self.digits),
+            "p95": percentile(self.samples, 0.95, self.digits),
+            "max": percentile(self.samples, 1.0, self.digits),
             "failures": self.failures,
             "good": self.good,
         }

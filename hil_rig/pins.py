@@ -8,7 +8,9 @@
 - ``$HIL_RIG_PINS.in``: a FIFO; each line ``<pin> <0|1>`` sets the level of an input, now or whenever it is claimed.
   Anything else is ignored;
 - ``$HIL_RIG_PINS.levels``: the levels last set that way, so that a contact stays where it is when the program that
-  reads it is killed and started again.
+  reads it is killed and started again;
+- ``$HIL_RIG_PINS.codes``: what MCP3008 converters on SPI measure, one line ``<select pin> <channel> <0..1023>`` each
+  (``hil_rig.converter``). Lines that carry SPI write nothing into the file of the outputs.
 
 An input that nobody has set reads its bias, as an open line does.
 """
@@ -22,12 +24,24 @@ import stat
 import threading
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from gpiozero.exc import PinSetInput
 from gpiozero.pins.mock import MockFactory, MockPin
 
+from hil_rig.converter import SimulatedMcp3008, read_code
+
 VARIABLE = "HIL_RIG_PINS"
 _LONGEST_LINE = 4096
+
+
+class SpiArguments(NamedTuple):
+    """Lines of one SPI interface, by gpiozero's names."""
+
+    clock_pin: int
+    mosi_pin: int
+    miso_pin: int
+    select_pin: int
 
 
 class RigPin(MockPin):  # type: ignore[misc] # gpiozero has no types
@@ -66,7 +80,10 @@ class RigPin(MockPin):  # type: ignore[misc] # gpiozero has no types
 
     def _drive(self, *, level: bool) -> None:
         self._change_state(level)
-        self.factory.record(self._number, level=level)
+        if self._number in self.factory.spi_lines:
+            self.factory.clocked(self._number, level=level)
+        else:
+            self.factory.record(self._number, level=level)
 
 
 class RigFactory(MockFactory):  # type: ignore[misc] # gpiozero has no types
@@ -85,6 +102,9 @@ class RigFactory(MockFactory):  # type: ignore[misc] # gpiozero has no types
         self.levels = read_levels(self._levels_file)
         self._outputs_fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._inputs_fd = open_inputs(path)
+        self._codes_file = Path(path + ".codes")
+        self.spi_lines: set[int] = set()
+        self._converters: dict[int, tuple[SpiArguments, SimulatedMcp3008]] = {}
         self._partial = b""
         self._stop_fd = os.eventfd(0, os.EFD_CLOEXEC)
         self._closed = False
@@ -95,6 +115,25 @@ class RigFactory(MockFactory):  # type: ignore[misc] # gpiozero has no types
     def record(self, pin: int, *, level: bool) -> None:
         """Append one change of an output to the file."""
         os.write(self._outputs_fd, b"%d %d %d\n" % (time.monotonic_ns(), pin, level))
+
+    def spi(self, **spi_args: object) -> object:
+        """Return the SPI interface that was asked for, with an MCP3008 at its other end."""
+        lines = SpiArguments(*(int(str(spi_args[key])) for key in SpiArguments._fields))
+        self.spi_lines |= set(lines)
+        select = lines.select_pin
+        if select not in self._converters:
+            chip = SimulatedMcp3008(lambda channel: read_code(self._codes_file, select, channel))
+            self._converters[select] = (lines, chip)
+        return super().spi(**spi_args)
+
+    def clocked(self, pin: int, *, level: bool) -> None:
+        """Hand a change of an SPI line to the converters that hang on it."""
+        for lines, chip in self._converters.values():
+            if pin == lines.select_pin and not level:
+                chip.select()
+            if pin == lines.clock_pin and level and not self.pin(lines.select_pin).state:
+                data_in = bool(self.pin(lines.mosi_pin).state)
+                self.pin(lines.miso_pin).follow(high=chip.clock(data_in=data_in))
 
     def close(self) -> None:
         """Stop listening, release every pin and close the files."""

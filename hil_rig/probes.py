@@ -70,7 +70,7 @@ class Probes:
         if fault is ProbeFault.FROZEN and file.exists():
             return
         part = device / f"w1_slave.{os.getpid()}"
-        part.write_text(_contents(self._shown_c(probe, celsius), fault), encoding="ascii")
+        part.write_text(contents(self._shown_c(probe, celsius), fault), encoding="ascii")
         hanging = _open_hanging(file)
         part.replace(file)
         if hanging is not None:
@@ -105,7 +105,8 @@ def _open_hanging(file: Path) -> int | None:
         return None
 
 
-def _contents(celsius: float, fault: ProbeFault) -> str:
+def contents(celsius: float, fault: ProbeFault) -> str:
+    """Return what the kernel's ``w1_slave`` says of a probe at ``celsius`` with ``fault``."""
     if fault is ProbeFault.SHORT:
         return _text(bytes(9), 0, "crc=00 YES")
     if fault is ProbeFault.OPEN:

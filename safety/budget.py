@@ -45,6 +45,12 @@ TICK_S: Final = 0.05
 TICK_LATE_S: Final = 0.01
 #: One conversion of a DS18B20 with 12 bits (data sheet 0.75 s), with its transfer.
 CONVERSION_S: Final = 0.8
+#: A conversion that all probes of a 1-wire bus share is waited for so long, and given up, seconds.
+BULK_LIMIT_S: Final = 1.0
+#: One thermistor behind a converter: its samples (20 ms) and what a busy machine makes of them, seconds.
+ADC_READ_S: Final = 0.1
+#: Data bytes of a temperature module's reply: eight inputs.
+MODULE_BYTES: Final = 16
 #: So many other meters of a bus are polled between two polls that carry an energy register along, or all of them.
 ENERGY_APART: Final = 3
 #: Multiples of the limit for which the inverse time of the slow stage is shown.
@@ -272,13 +278,28 @@ def weld(own: MeterTiming, others: Sequence[MeterTiming], dead: int, limits: Por
     )
 
 
-def heat(probes: int, interval_s: float, trip_s: float, max_age_s: float, release_s: float) -> Path:
-    """Return the time from the trip temperature at one of ``probes`` probes until its relay is open."""
-    return Path(
-        "heat",
-        (
-            Term("probes", min((probes + 1) * CONVERSION_S + interval_s, max_age_s)),
-            Term("dwell", trip_s),
-            *_end(release_s),
-        ),
-    )
+def onewire_s(probes: int, interval_s: float) -> float:
+    """Return the longest time until a temperature at one of so many 1-wire probes has been read.
+
+    One by one, because nobody can promise that conversions are shared; and one shared conversion may fail before.
+    """
+    failed_s = BULK_LIMIT_S if probes > 1 else 0.0
+    return failed_s + (probes + 1) * CONVERSION_S + interval_s
+
+
+def adc_s(probes: int, interval_s: float) -> float:
+    """Return the longest time until a temperature at one of so many thermistors of one converter has been read."""
+    return (probes + 1) * ADC_READ_S + interval_s
+
+
+def module_s(own: MeterTiming, others: Sequence[MeterTiming], dead: int, interval_s: float) -> float:
+    """Return the longest time until a temperature at a module among ``others`` on its bus has been read.
+
+    Its registers' age, the poll that just missed it, its interval, everybody's turn, and its own poll.
+    """
+    return own.refresh_s + 2 * own.full_s + interval_s + others_s(others, dead, again=True)
+
+
+def heat(seen_s: float, trip_s: float, max_age_s: float, release_s: float) -> Path:
+    """Return the time from the trip temperature at a probe until its relay is open; ``seen_s``: until it is read."""
+    return Path("heat", (Term("probes", min(seen_s, max_age_s)), Term("dwell", trip_s), *_end(release_s)))

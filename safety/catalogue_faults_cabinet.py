@@ -194,4 +194,13 @@ CABINET_FAULTS = (
         "重启后执行 pilenode reset --cabinet；再次出现时更换控制器。",
         "Restart, then run pilenode reset --cabinet; if it comes back, replace the controller.",
     ),
+    fault(
+        "contactor_worn",
+        Latch.SELF_CLEARING,
+        Effect.TELL,
+        "主接触器带载动作次数已达额定寿命的 80 %。",
+        "The master contactor has used 80 % of the operations under load that it is rated for.",
+        "安排更换主接触器；更换后如何让计数从零开始，见手册“触点寿命”。",
+        "Plan its replacement; the manual says how its count starts anew (contact life).",
+    ),
 )

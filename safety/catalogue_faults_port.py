@@ -230,4 +230,13 @@ PORT_FAULTS = (
         "每个插座只接一个充电器。",
         "One charger per socket.",
     ),
+    fault(
+        "relay_worn",
+        Latch.SELF_CLEARING,
+        Effect.TELL,
+        "继电器带载动作次数已达额定寿命的 80 %。",
+        "The relay has used 80 % of the operations under load that it is rated for.",
+        "安排更换继电器；更换后如何让计数从零开始，见手册“触点寿命”。",
+        "Plan its replacement; the manual says how its count starts anew (contact life).",
+    ),
 )

@@ -200,6 +200,7 @@ def _answer(state: State, inputs: Inputs, now: float) -> tuple[State, tuple[Answ
         elif request.port is None:
             cabinet, code = requests.reset_cabinet(state, request)
             cleared = [was for was in state.cabinet.latched if was not in cabinet.latched]
+            cleared += ["contactor_worn"] if code is None and not cleared else []
             events += [Event("cleared", now, code=was, detail=request.repair) for was in cleared]
             state = replace(state, cabinet=cabinet)
             answers.append(Answer(request.ticket, code))
@@ -232,7 +233,7 @@ def _answer_port(
         was = port.latched
         port, code = requests.reset_port(state, port, request)
         if code is None:
-            events = [Event("cleared", now, number, code=was, detail=request.repair)]
+            events = [Event("cleared", now, number, code=was or "relay_worn", detail=request.repair)]
     return port, Answer(request.ticket, code, detail), events
 
 

@@ -61,6 +61,7 @@ def judge(
         *chatter.standing(memory.chatter, limits, now),
         *voltage.standing(memory.voltage, limits, circuit, now),
         *metering.standing(memory.metering, inputs, limits, circuit, now),
+        *(("relay_worn",) if inputs.worn else ()),
     )
 
 

@@ -16,6 +16,7 @@ class PortInputs:
     ``meter`` is the newest *good* reading, however old, or Missing when there never was one; ``earlier`` are good
     readings since the last tick that it has overtaken, oldest first; ``meter_error`` is the newest failed poll, None
     when the newest poll worked. ``probe_error`` is the same for the probe: it is told, the rules go by the age.
+    ``worn``: the relay has used up most of its rated life.
     """
 
     meter: MeterReading | Missing
@@ -23,3 +24,4 @@ class PortInputs:
     probe: ProbeReading | Missing | None = None
     earlier: tuple[MeterReading, ...] = ()
     probe_error: Missing | None = None
+    worn: bool = False

@@ -109,8 +109,13 @@ def why_not_release(port: PortState, request: Release) -> str | None:
 
 
 def reset_port(state: State, port: PortState, request: Reset) -> tuple[PortState, str | None]:
-    """Return the port without its latch, or the refusal code. What ended before stays on display."""
+    """Return the port without its latch, or the refusal code. What ended before stays on display.
+
+    A worn relay latches nothing; the record of its replacement is taken all the same.
+    """
     status = transition(port.status, Signal.RESET)
+    if status is None and request.repair and "relay_worn" in port.findings and not port.live:
+        return port, None
     if status is None or request.port is None:
         return port, "nothing_latched"
     here = frozenset({request.port})
@@ -143,7 +148,8 @@ def reset_cabinet(state: State, request: Reset) -> tuple[CabinetState, str | Non
     """Return the cabinet without its latches, or the refusal code."""
     cabinet = state.cabinet
     if not cabinet.latched:
-        return cabinet, "nothing_latched"
+        replaced = request.repair and "contactor_worn" in cabinet.findings
+        return cabinet, None if replaced else "nothing_latched"
     in_alarm = cause_present(cabinet.alarm_since_s, state.settings.contacts, frozenset())
     if in_alarm or any(code in cabinet.standing for code in cabinet.latched):
         return cabinet, "cause_present"

@@ -29,4 +29,9 @@ bring mosquitto mosquitto
 bring systemd-analyze systemd
 
 export PILENODE_TEST_WHEEL=1 # tests/test_wheel.py: what is imported must be the installed wheel
-exec .venv/bin/python -P -m pytest "$@"
+if [ "$#" -gt 0 ]; then
+  exec .venv/bin/python -P -m pytest "$@"
+fi
+# First what computes, on every core; then what measures time on real processes, one test after the other.
+.venv/bin/python -P -m pytest -m "not bench" --numprocesses logical --dist loadgroup
+exec .venv/bin/python -P -m pytest -m bench

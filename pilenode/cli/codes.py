@@ -1,4 +1,4 @@
-"""Every code a person may meet, from all three places that define codes, and the table of them for the manual.
+"""Every code a person may meet, from all four places that define codes, and the table of them for the manual.
 
 ``python -m pilenode.cli.codes zh docs/manual.zh-CN.md`` (and ``en docs/manual.md``) brings the manual up to date.
 """
@@ -11,12 +11,16 @@ from typing import Final, NamedTuple
 
 from config.errors import WORDS, Wording
 from pilenode.cli.exits import MEANINGS
+from pilenode.cli.reader_words import READERS
 from safety.catalogue import CATALOGUE
 from safety.reading import MissingReason
 
 
 class Code(NamedTuple):
-    """One code. ``kind`` is fault, ending, refusal, configuration, reading or program; ``latch`` only for faults."""
+    """One code.
+
+    ``kind`` is fault, ending, refusal, configuration, reading, reader or program; ``latch`` only for faults.
+    """
 
     code: str
     kind: str
@@ -83,6 +87,7 @@ _KINDS: Final = {
     "refusal": ("拒绝", "refusal"),
     "configuration": ("配置", "configuration"),
     "reading": ("读数", "reading"),
+    "reader": ("读卡器", "card reader"),
     "program": ("程序", "program"),
 }
 _LATCHES: Final = {
@@ -97,6 +102,7 @@ def every() -> dict[str, Code]:
     """Return all codes by name. Where two places use one code, the catalogue's words count."""
     found = {code: Code(code, "program", "none", *words) for code, words in _PROGRAM.items()}
     found |= {str(code): Code(str(code), "reading", "none", *words) for code, words in READINGS.items()}
+    found |= {code: Code(code, "reader", "none", *words) for code, words in READERS.items()}
     found |= {code: Code(code, "configuration", "none", *words) for code, words in WORDS.items()}
     found |= {
         code: Code(code, str(one.kind), str(one.latch), one.zh, one.en, one.remedy_zh, one.remedy_en)

@@ -28,7 +28,7 @@ MEANINGS: Final[dict[Exit, tuple[str, str]]] = {
     Exit.REFUSED: ("机柜拒绝了请求", "the cabinet refused the request"),
     Exit.NO_ANSWER: ("进程没有应答", "a process does not answer"),
     Exit.NO_RIGHTS: ("没有权限", "no right to do that"),
-    Exit.HARDWARE: ("硬件接口不可用（GPIO）", "the hardware interface (GPIO) cannot be used"),
+    Exit.HARDWARE: ("硬件接口不可用（GPIO、读卡器）", "the hardware interface (GPIO, card reader) cannot be used"),
     Exit.FAILED: ("周期试验不合格", "a periodic test has failed"),
     Exit.INTERRUPTED: ("被中断", "interrupted"),
 }
@@ -41,6 +41,14 @@ _BY_CODE: Final = {
     "station_absent": Exit.NO_ANSWER,
     "guard_absent": Exit.NO_ANSWER,
     "protocol_mismatch": Exit.NO_ANSWER,
+    "reader_absent": Exit.HARDWARE,
+    "reader_busy": Exit.HARDWARE,
+    "reader_denied": Exit.NO_RIGHTS,
+    "reader_failed": Exit.BUG,
+    "reader_lost": Exit.HARDWARE,
+    "reader_silent": Exit.HARDWARE,
+    "reader_starting": Exit.HARDWARE,
+    "reader_unusable": Exit.HARDWARE,
 }
 
 

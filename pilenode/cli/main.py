@@ -25,6 +25,7 @@ _COMMANDS = {
     "stop": Late("pilenode.cli.orders:stop", Text("停止端口上的充电。", "Stop the session on a port.")),
     "reset": Late("pilenode.cli.orders:reset", Text("复位锁定的故障。", "Reset a latched fault.")),
     "sessions": Late("pilenode.cli.sessions:command", Text("查看最近的会话。", "Show the newest sessions.")),
+    "card": Late("pilenode.cli.card:command", Text("查看读卡器读到什么。", "Show what the card readers read.")),
     "tests": Late("pilenode.cli.periodic:command", Text("查看或进行周期试验。", "Show or run the periodic tests.")),
     "config": Late("pilenode.cli.config:command", Text("检查或显示配置。", "Check or show a configuration.")),
     "budget": Late(

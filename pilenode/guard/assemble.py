@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from config.load import cabinet_limits, completion_limits, load_meter, max_duration_s, port_limits
+from drivers.adc import SpiPins, Thermistors
 from drivers.bus import SerialLine
-from drivers.gpio import GpioContacts, GpioRelays, InputSpec, OutputSpec, pin_factory
+from drivers.gpio import GpioContacts, GpioIndicators, GpioRelays, InputSpec, OutputSpec
 from drivers.meter import MeterDevice
-from drivers.thermometer import W1Thermometer
+from drivers.onewire import OneWire
+from drivers.temperature_module import TemperatureModule
+from drivers.thermistor import Divider
 from pilenode.guard.board import CABINET
+from pilenode.guard.indicators import Light
 from pilenode.guard.meter_map import register_map
+from pilenode.guard.module_turns import ModuleTurn
 from pilenode.guard.off import OffLine, ordered
 from pilenode.guard.workers import FittedMeter
 from safety.catalogue_entry import Effect
@@ -19,6 +24,9 @@ from safety.state import Contact, Settings
 
 if TYPE_CHECKING:
     from config.schema import Bus, Config, Inlet, Input, Meter
+    from config.schema_probe import Probe
+    from drivers.contracts import ProbeRound
+    from drivers.gpio import PinFactory
 
 #: Name of the contactor's auxiliary contact among the inputs; the schema allows no blank in a name of the user's.
 FEEDBACK = "contactor feedback"
@@ -67,10 +75,9 @@ def meters(config: Config, bus: str, wire: SerialLine) -> list[FittedMeter]:
     ]
 
 
-def relays(config: Config) -> tuple[GpioRelays, GpioContacts]:
-    """Claim every pin, everything off. Raises drivers.gpio.GpioError."""
+def relays(config: Config, factory: PinFactory) -> tuple[GpioRelays, GpioContacts]:
+    """Claim every line that protects, everything off. Raises drivers.gpio.GpioError."""
     gpio = config.gpio
-    factory = pin_factory(gpio.factory)
     contactor = None
     if gpio.contactor_pin is not None:
         contactor = OutputSpec(gpio.contactor_pin, gpio.contactor_active == "high")
@@ -95,9 +102,69 @@ def off_lines(config: Config) -> tuple[OffLine, ...]:
     return ordered(contactor, ports, gpio.heartbeat_pin)
 
 
-def thermometers(config: Config) -> dict[int, W1Thermometer]:
+def probed(config: Config) -> dict[int, Probe]:
     """Return the probes by port number, that of the cabinet under ``CABINET``."""
     probes = {port.number: port.probe for port in config.port if port.probe}
     if config.cabinet.probe is not None:
         probes[CABINET] = config.cabinet.probe
-    return {number: W1Thermometer(config.onewire.root, probe.id) for number, probe in probes.items()}
+    return probes
+
+
+class ProbeSource(NamedTuple):
+    """Probes that one thread reads, ``interval_s`` apart."""
+
+    name: str
+    probes: ProbeRound
+    interval_s: float
+
+
+def probe_sources(config: Config, factory: PinFactory) -> list[ProbeSource]:
+    """Return the probes that do not hang on an RS-485 bus, by the wire that they hang on."""
+    fitted, sources = probed(config), []
+    onewire = {number: probe.id for number, probe in fitted.items() if probe.id is not None}
+    if onewire:
+        table = config.onewire
+        rounds = OneWire(table.root, onewire, resolution_bits=table.resolution_bits or None, bulk=table.bulk)
+        sources.append(ProbeSource("1-wire", rounds, table.interval_s))
+    for adc in config.adc:
+        channels = {
+            number: probe.channel
+            for number, probe in fitted.items()
+            if probe.adc == adc.name and probe.channel is not None
+        }
+        if channels:
+            divider = Divider(adc.nominal_ohm, adc.beta_k, adc.series_ohm, to_ground=adc.ntc_to == "ground")
+            pins = SpiPins(adc.clock_pin, adc.mosi_pin, adc.miso_pin, adc.select_pin)
+            sources.append(ProbeSource(adc.name, Thermistors(factory, pins, divider, channels), adc.interval_s))
+    return sources
+
+
+def module_turns(config: Config, bus: str, wire: SerialLine) -> list[ModuleTurn]:
+    """Return the temperature modules on one bus that have a probe."""
+    turns = []
+    for module in config.probe_module:
+        ports = {
+            probe.channel: number
+            for number, probe in probed(config).items()
+            if probe.module == module.name and probe.channel is not None
+        }
+        if module.bus == bus and ports:
+            driver = TemperatureModule(wire, module.unit, ports, module.refresh_s)
+            turns.append(ModuleTurn(driver, ports, module.interval_s))
+    return turns
+
+
+def lights(config: Config, factory: PinFactory) -> GpioIndicators:
+    """Return the lights and the buzzer. Lines that cannot be claimed are left out and told."""
+    gpio = config.gpio
+    specs: dict[tuple[str, int], OutputSpec] = {}
+    for port in config.port:
+        if port.led is not None:
+            specs[Light("status", port.number)] = OutputSpec(port.led.pin, port.led.active == "high")
+            if port.led.fault_pin is not None:
+                specs[Light("fault", port.number)] = OutputSpec(port.led.fault_pin, port.led.active == "high")
+    if gpio.status_led_pin is not None:
+        specs[Light("cabinet", CABINET)] = OutputSpec(gpio.status_led_pin, gpio.status_led_active == "high")
+    if gpio.buzzer_pin is not None:
+        specs[Light("buzzer", CABINET)] = OutputSpec(gpio.buzzer_pin, gpio.buzzer_active == "high")
+    return GpioIndicators(factory, specs)

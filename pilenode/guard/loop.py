@@ -9,13 +9,15 @@ Rules of this file:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import safety
 from pilenode import __version__, clock
 from pilenode.guard import blackbox, view
 from pilenode.guard.assemble import FEEDBACK
-from pilenode.guard.counters import loaded
+from pilenode.guard.board import CABINET
+from pilenode.guard.counters import REPLACED, RelayCount, contactor_loaded, loaded, worn
 from pilenode.guard.latches import Latches
 from pilenode.guard.lateness import Lateness
 from pilenode.guard.selftest import raw_s
@@ -50,7 +52,8 @@ class Loop:
     """Owns the state of the core and drives the outputs.
 
     ``clock_fault`` is asked every tick whether the clock is at fault; ``reference`` is a clock that the loop does not
-    sleep on, seconds, for the rate of the ticks.
+    sleep on, seconds, for the rate of the ticks. ``lives``: operations under load that relays and contactor are rated
+    for. ``light_failures`` is asked for the snapshot.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of guard
@@ -66,12 +69,17 @@ class Loop:
         tally: Tally,
         clock_fault: Callable[[], bool] = lambda: False,
         reference: Callable[[], float] = raw_s,
+        lives: tuple[int, int] = (100_000, 100_000),
+        light_failures: Callable[[], int] = lambda: 0,
     ) -> None:
         self._state = state
         self._limits = seal(state.settings)
         self._tally = tally
         self._clock_fault = clock_fault
         self._reference = reference
+        self._lives = lives
+        self._worn: frozenset[int] = worn(tally.counts, *lives)
+        self._light_failures = light_failures
         self._rate = Rate(TICK_S)
         self._unsound = 0
         self._ticked_s: float | None = None
@@ -91,6 +99,11 @@ class Loop:
         self._lateness = Lateness()
         self._stopping = False
         self.server: Server | None = None
+
+    @property
+    def state(self) -> State:
+        """What the core knows; a value that does not change any more."""
+        return self._state
 
     def stop(self) -> None:
         """Ask the loop to end after the present tick. Safe in a signal handler."""
@@ -121,7 +134,7 @@ class Loop:
         passed = _STAGES.passed(passed, "inputs")
         self._state, orders, events = safety.step(self._state, self._inputs, now)
         passed = _STAGES.passed(passed, "judge")
-        passed = self._act(orders, passed)
+        passed = self._act(orders, passed, now)
         self._live(orders, passed)
         self._ticks += 1
         self._tell(orders, events)
@@ -143,8 +156,13 @@ class Loop:
         alarms = dict(self._contacts.alarms())
         feedback = alarms.pop(FEEDBACK, None)
         whole = self._board.whole()
+        ports = self._board.inputs()
+        self._tally.look(ports)
+        if self._worn:
+            faults += ("contactor_worn",) if CABINET in self._worn else ()
+            ports = {port: replace(inputs, worn=port in self._worn) for port, inputs in ports.items()}
         return Inputs(
-            ports=self._board.inputs(),
+            ports=ports,
             contacts=alarms,
             requests=self.server.take() if self.server else (),
             latch_store_ok=self._housekeeper.latches_ok,
@@ -154,20 +172,31 @@ class Loop:
             self_test=faults,
         )
 
-    def _act(self, orders: Orders, passed: int) -> int:
+    def _act(self, orders: Orders, passed: int, now: float) -> int:
         """Drive the outputs, what opens first; return the signature of the stages so far."""
-        for port in self._closed - orders.closed:
+        opening, closing = self._closed - orders.closed, orders.closed - self._closed
+        for port in opening:
             self._relays.switch(port, closed=False)
             self._tally.opened(port, under_load=loaded(self._inputs.ports[port]))
         passed = _STAGES.passed(passed, "open")
         if orders.contactor != self._contactor:
             self._relays.contactor(closed=orders.contactor)
         passed = _STAGES.passed(passed, "contactor")
-        for port in orders.closed - self._closed:
+        for port in closing:
             self._relays.switch(port, closed=True)
-            self._tally.closed(port)
+            self._tally.closed(port, now)
+        if orders.contactor != self._contactor:
+            self._count_contactor(opening, closed=orders.contactor, now=now)
+        if opening or closing or orders.contactor != self._contactor:
+            self._worn = worn(self._tally.counts, *self._lives)
         self._closed, self._contactor = orders.closed, orders.contactor
         return _STAGES.passed(passed, "close")
+
+    def _count_contactor(self, opening: frozenset[int], *, closed: bool, now: float) -> None:
+        if closed:
+            self._tally.closed(CABINET, now)
+        else:
+            self._tally.opened(CABINET, under_load=contactor_loaded(self._inputs.ports, opening))
 
     def _live(self, orders: Orders, passed: int) -> None:
         """Give the signs of life, if this tick was sound."""
@@ -188,6 +217,9 @@ class Loop:
         for event in events:
             if event.kind == "tripped" and event.code is not None:
                 self._tally.tripped(event.code)
+            if event.kind == "cleared" and event.code in REPLACED and event.detail:
+                self._tally.renewed(CABINET if event.port is None else event.port)
+                self._worn = worn(self._tally.counts, *self._lives)
             self._housekeeper.note(
                 event.kind, port=event.port, code=event.code, session=event.session, why=event.detail
             )
@@ -223,13 +255,14 @@ class Loop:
     def _snapshot(self, now: float) -> messages.Snapshot:
         cabinet, inlet, probe = self._state.cabinet, self._inputs.inlet, self._inputs.cabinet_probe
         inlet = inlet if isinstance(inlet, MeterReading) else None
+        main = self._tally.counts.relays.get(CABINET, RelayCount())
         return messages.Snapshot(
             guard_boot=self._guard_boot,
             last_event=self._log.last,
             uptime_s=now - self._started_s,
             contactor=self._contactor,
             cabinet_faults=[*cabinet.latched, *cabinet.findings],
-            ports=view.ports(self._state, self._inputs.ports, self._tally.counts, now),
+            ports=view.ports(self._state, self._inputs.ports, self._tally.counts, self._lives[0], now),
             ticks=self._ticks,
             tick_late_max_s=self._lateness.max_s,
             tick_late_p50_s=self._lateness.p50_s,
@@ -242,6 +275,11 @@ class Loop:
             inlet_register_mwh=view.to_mwh(inlet.energy_wh) if inlet else None,
             test_running=cabinet.proof.kind if cabinet.proof else None,
             dropped_messages=self.server.refused if self.server else 0,
+            contactor_closings=main.closings,
+            contactor_openings=main.openings,
+            contactor_openings_loaded=main.openings_loaded,
+            contactor_life_used=main.life_used(self._lives[1]),
+            light_failures=self._light_failures(),
         )
 
 

@@ -5,26 +5,31 @@ from __future__ import annotations
 import secrets
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
 import safety
-from drivers.gpio import GpioError
+from drivers.gpio import GpioError, pin_factory
 from pilenode import clock, instance, log
 from pilenode.guard import assemble, blackbox, counters, latches, off, realtime, rights
 from pilenode.guard.board import Board
 from pilenode.guard.housekeeper import Housekeeper
+from pilenode.guard.lights import Lights
 from pilenode.guard.loop import Loop
+from pilenode.guard.module_turns import ModuleBusWorker
 from pilenode.guard.selftest import ClockWorker
 from pilenode.guard.server import Server
-from pilenode.guard.workers import BusWorker, ProbeWorker, Worker
+from pilenode.guard.workers import ProbeWorker, Worker
 from pilenode.ipc.messages import Events, GetEvents
 from pilenode.notify import Notifier
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from config.schema import Config
-    from drivers.gpio import GpioContacts, GpioRelays
+    from drivers.bus import SerialLine
+    from drivers.gpio import GpioContacts, GpioIndicators, GpioRelays, PinFactory
     from safety.state import Settings, State
 
 EXIT_OK = 0
@@ -53,13 +58,16 @@ def run(config: Config) -> int:
     with lock:
         _write_off_plan(config, directory)
         try:
-            relays, contacts = assemble.relays(config)
+            factory = pin_factory(config.gpio.factory)
+            relays, contacts = assemble.relays(config, factory)
         except GpioError as error:
             logger.error("cannot start", error=str(error), remedy="check [gpio] and the rights on /dev/gpiochip*")
             return EXIT_HARDWARE  # unlike a wrong configuration this may pass: systemd tries again
+        lights = assemble.lights(config, factory)
         try:
-            return _guard(config, directory, allowed, relays, contacts)
+            return _guard(config, directory, allowed, Lines(factory, relays, contacts, lights))
         finally:
+            lights.close()
             contacts.close()
             relays.close()
 
@@ -89,7 +97,16 @@ def _initial(settings: Settings, directory: Path) -> tuple[State, latches.Latche
     return safety.initial(settings, known, tuple(held.cabinet)), kept, ""
 
 
-def _guard(config: Config, directory: Path, allowed: rights.Rights, relays: GpioRelays, contacts: GpioContacts) -> int:
+class Lines(NamedTuple):
+    """The claimed GPIO lines."""
+
+    factory: PinFactory
+    relays: GpioRelays
+    contacts: GpioContacts
+    lights: GpioIndicators
+
+
+def _guard(config: Config, directory: Path, allowed: rights.Rights, gpio: Lines) -> int:
     logger = structlog.get_logger()
     settings = assemble.settings(config)
     state, held, complaint = _initial(settings, directory)
@@ -100,25 +117,24 @@ def _guard(config: Config, directory: Path, allowed: rights.Rights, relays: Gpio
         logger.warning("counters begin anew", error=complaint)
     tally = counters.Tally(counts, clock.monotonic_s())
     housekeeper = Housekeeper(directory, logger.info, held, tally)
-    probes = assemble.thermometers(config)
-    board = Board(settings.ports, probes, clock.monotonic_s(), inlet=config.cabinet.inlet is not None)
+    board = Board(settings.ports, assemble.probed(config), clock.monotonic_s(), inlet=config.cabinet.inlet is not None)
     lines = {bus.name: assemble.line(bus) for bus in config.bus}
     clock_worker = ClockWorker(board)
-    workers: list[Worker] = [clock_worker]
-    workers += [BusWorker(bus, board, assemble.meters(config, bus, lines[bus]), settings.ports) for bus in lines]
-    if probes:
-        workers.append(ProbeWorker(board, probes, config.onewire.interval_s))
+    workers = [clock_worker, *_readers(config, board, lines, gpio.factory, housekeeper)]
     loop = Loop(
         state=state,
         board=board,
-        relays=relays,
-        contacts=contacts,
+        relays=gpio.relays,
+        contacts=gpio.contacts,
         housekeeper=housekeeper,
         notifier=Notifier(),
         guard_boot=secrets.token_hex(8),
         tally=tally,
         clock_fault=lambda: clock_worker.fault,
+        lives=(config.gpio.relay_life, config.gpio.contactor_life),
+        light_failures=lambda: gpio.lights.failures,
     )
+    lights = Lights(gpio.lights, lambda: loop.state, housekeeper.note, silent=config.gpio.buzzer_silent)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stop())
     server = Server(Path(config.guard.socket), allowed, loop.read)
@@ -127,10 +143,13 @@ def _guard(config: Config, directory: Path, allowed: rights.Rights, relays: Gpio
     housekeeper.start()
     for worker in workers:
         worker.start()
+    lights.start()
     try:
-        return _tick(config, directory, loop, server, relays)
+        return _tick(config, directory, loop, server, gpio.relays)
     finally:
         server.close()
+        lights.stop()
+        lights.join(2.0)
         for worker in workers:
             worker.stop()
         for worker in workers:
@@ -138,6 +157,18 @@ def _guard(config: Config, directory: Path, allowed: rights.Rights, relays: Gpio
         for line in lines.values():
             line.close()
         housekeeper.close()
+
+
+def _readers(
+    config: Config, board: Board, lines: Mapping[str, SerialLine], factory: PinFactory, housekeeper: Housekeeper
+) -> Iterator[Worker]:
+    """Yield the threads that wait for wires."""
+    limits = assemble.settings(config).ports
+    for bus, line in lines.items():
+        turns = assemble.module_turns(config, bus, line)
+        yield ModuleBusWorker(bus, board, assemble.meters(config, bus, line), limits, turns)
+    for name, probes, interval_s in assemble.probe_sources(config, factory):
+        yield ProbeWorker(name, board, probes, interval_s, housekeeper.note)
 
 
 def _tick(config: Config, directory: Path, loop: Loop, server: Server, relays: GpioRelays) -> int:

@@ -61,15 +61,20 @@ def _event(seq: int, event: Event, now: float) -> messages.GuardEvent:
     )
 
 
-def ports(state: State, inputs: Mapping[int, PortInputs], counts: Counts, now: float) -> list[messages.PortSnapshot]:
-    """Return one snapshot per port, in port order."""
+def ports(
+    state: State, inputs: Mapping[int, PortInputs], counts: Counts, relay_life: int, now: float
+) -> list[messages.PortSnapshot]:
+    """Return one snapshot per port, in port order; ``relay_life``: operations under load that a relay is rated for."""
     return [
-        _port(number, state.ports[number], inputs[number], counts.relays.get(number, RelayCount()), now)
+        _port(number, state.ports[number], inputs[number], (counts.relays.get(number, RelayCount()), relay_life), now)
         for number in sorted(state.ports)
     ]
 
 
-def _port(number: int, port: PortState, inputs: PortInputs, relay: RelayCount, now: float) -> messages.PortSnapshot:
+def _port(
+    number: int, port: PortState, inputs: PortInputs, counted: tuple[RelayCount, int], now: float
+) -> messages.PortSnapshot:
+    relay, rated = counted
     reading = inputs.meter if isinstance(inputs.meter, MeterReading) else None
     probe = inputs.probe if isinstance(inputs.probe, ProbeReading) else None
     return messages.PortSnapshot(
@@ -93,5 +98,6 @@ def _port(number: int, port: PortState, inputs: PortInputs, relay: RelayCount, n
         relay_closings=relay.closings,
         relay_openings=relay.openings,
         relay_openings_loaded=relay.openings_loaded,
-        relay_life_used=relay.life_used,
+        relay_closings_loaded=relay.closings_loaded,
+        relay_life_used=relay.life_used(rated),
     )

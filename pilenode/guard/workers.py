@@ -1,4 +1,4 @@
-"""The threads that wait for wires: one per bus, one for all thermometers. They read and post; they decide nothing."""
+"""The threads that wait for wires: one per bus, one per kind of probe. They read and post; they decide nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from safety.reading import MeterReading
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from drivers.contracts import Thermometer
+    from drivers.contracts import ProbeRound
     from pilenode.guard.board import Board
     from safety.limits import PortLimits
     from safety.reading import Missing
@@ -115,16 +115,25 @@ class BusWorker(Worker):
 
 
 class ProbeWorker(Worker):
-    """Reads every thermometer in turn, ``interval_s`` apart."""
+    """Reads probes round by round, ``interval_s`` apart, and posts each reading as soon as it is there.
 
-    def __init__(self, board: Board, probes: Mapping[int, Thermometer], interval_s: float) -> None:
-        super().__init__("probes", board)
+    One for each kind of wire: a 1-wire chip that hangs in the kernel must not keep thermistors from being read.
+    ``tell`` takes an event name and fields, and must not block.
+    """
+
+    def __init__(
+        self, name: str, board: Board, probes: ProbeRound, interval_s: float, tell: Callable[..., None]
+    ) -> None:
+        super().__init__(f"probes-{name}", board)
         self._probes = probes
         self._interval_s = interval_s
+        self._tell = tell
 
     def _work(self) -> None:
-        for port, probe in self._probes.items():
+        for port, outcome in self._probes.round(clock.monotonic_s):
+            self._board.put_probe(port, outcome)
             if self._halt.is_set():
                 return
-            self._board.put_probe(port, probe.read(clock.monotonic_s()))
+        for sentence in self._probes.news():
+            self._tell("probes", news=sentence)
         self._halt.wait(self._interval_s)

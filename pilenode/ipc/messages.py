@@ -149,7 +149,8 @@ class PortSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     relay_closings: int = 0  # since the relay was counted first, restarts included
     relay_openings: int = 0
     relay_openings_loaded: int = 0  # among relay_openings
-    relay_life_used: float = 0.0  # share of the contact's life by data sheet, 1 = replace
+    relay_closings_loaded: int = 0  # among relay_closings, by the first reading after them
+    relay_life_used: float = 0.0  # share of the contact's rated life (gpio.relay_life), 1 = replace
 
 
 class Snapshot(_Message, frozen=True, kw_only=True, tag="snapshot"):
@@ -173,6 +174,11 @@ class Snapshot(_Message, frozen=True, kw_only=True, tag="snapshot"):
     inlet_register_mwh: int | None = None
     test_running: str | None = None
     dropped_messages: int = 0  # malformed, oversized or unauthorised requests since start
+    contactor_closings: int = 0  # since the contactor was counted first, restarts included
+    contactor_openings: int = 0
+    contactor_openings_loaded: int = 0  # among contactor_openings
+    contactor_life_used: float = 0.0  # share of its rated life (gpio.contactor_life), 1 = replace
+    light_failures: int = 0  # lights and buzzer that could not be claimed or driven, since start
 
 
 class GuardEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

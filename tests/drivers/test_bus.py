@@ -473,6 +473,104 @@ def test_an_impossible_serial_setting_is_refused(baud: int, parity: str, stopbit
         SerialLine("/nowhere", baud, parity, stopbits, turnaround_s)
 
 
+# -- adapters that hear themselves ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 2, 10])
+def test_an_echoing_adapter_gives_the_same_values(slave: Slave, line: SerialLine, count: int) -> None:
+    """A copy of the request in front of the reply is taken away, also where the reply is shorter than the copy."""
+    for number in range(4):
+        question = Question(1, 4, number, count)
+        slave.script.append(lambda good, frame=question.frame: [(0.0, frame), (0.002, good)])  # type: ignore[misc]
+        assert line.read(question) == slave.data(1, number, count)
+    assert line.echoes
+
+
+def test_an_echo_without_a_reply_is_silence(slave: Slave, line: SerialLine) -> None:
+    """A dead meter behind an echoing adapter is not taken for one that answers."""
+    question = Question(1, 4, 0, 2)
+    for _ in range(3):
+        slave.script.append(lambda _: [(0.0, question.frame)])
+        assert line.read(question) is MissingReason.TIMEOUT
+    assert line.unit_counters[1]["timeout"] == 3
+
+
+def test_another_adapter_is_another_ear(slave: Slave, line: SerialLine) -> None:
+    """What was learned of an adapter is forgotten with it."""
+    question = Question(1, 4, 0, 2)
+    slave.script.append(lambda good: [(0.0, question.frame + good)])
+    line.read(question)
+    slave.vanish()
+    assert line.read(question) is MissingReason.BUS_LOST
+    slave.appear()
+    time.sleep(REOPEN_S)
+    assert line.read(question) == slave.data(1, 0, 2)
+    assert not line.echoes
+
+
+# -- the pace of every unit ------------------------------------------------------------------------------------
+
+
+def test_a_known_unit_that_falls_silent_costs_a_shorter_time_out(slave: Slave) -> None:
+    """The time-out follows the unit: 20 ms beyond its own turn-round instead of the 500 ms that the line grants."""
+    line = SerialLine(slave.path, 115_200, "N", 1, turnaround_s=0.5)
+    question = Question(1, 4, 0, 2)
+    for _ in range(5):
+        line.read(question)
+    slave.script.append(lambda _: [])
+    begin_s = time.monotonic()
+    line.read(question)
+    assert time.monotonic() - begin_s <= 0.1 + line.timing.quiet_s + SLACK_S
+    # what it was learned is forgotten: the whole turn-round is granted again
+    slave.script.append(lambda good: [(0.4, good)])
+    slave.script.append(lambda good: [(0.4, good)])
+    assert line.read(question) == slave.data(1, 0, 2)
+    line.close()
+
+
+def test_a_sleep_too_long_is_unlearned(slave: Slave, line: SerialLine) -> None:
+    """A unit that was slow once is read fast again: looks come sooner after every reply that was there already."""
+    question = Question(1, 4, 0, 10)
+    slave.script.append(lambda good: [(0.04, good)])
+    for _ in range(40):
+        line.read(question)
+    assert min(timed(lambda: line.read(question)) for _ in range(5)) <= 0.02
+
+
+def test_an_old_reply_sent_twice_is_not_the_answer_to_the_next_question(slave: Slave, line: SerialLine) -> None:
+    """A reply that comes once more while the next one of the same unit and length is due: two replies are none."""
+    for _ in range(3):
+        line.read(Question(1, 4, 0, 2))
+    old = slave.reply(Question(1, 4, 0, 2).frame)
+    slave.script.append(lambda good: [(0.0, old), (0.001, good)])
+    outcomes = [line.read(Question(1, 4, start, 2)) for start in (20, 30, 40)]
+    assert outcomes == [MissingReason.BAD_FRAME, slave.data(1, 30, 2), slave.data(1, 40, 2)]
+
+
+def test_everything_odd_is_counted_for_its_unit(slave: Slave, line: SerialLine) -> None:
+    """One bad meter among many is found by its own counters."""
+    line.read(Question(1, 4, 0, 2))
+    slave.script.append(instead(b"\1\2\3\4\5\6\7\x08\x09"))
+    line.read(Question(2, 4, 0, 2))
+    assert line.unit_counters[1]["bad_crc"] == 0
+    assert line.unit_counters[1]["requests"] == 1
+    assert line.unit_counters[2]["bad_crc"] == 1
+    assert line.counters["bad_crc"] == 1
+
+
+def test_the_trouble_of_a_device_is_kept_in_words(slave: Slave, line: SerialLine) -> None:
+    """What the operating system says of a device that is gone can be shown, and goes when it is back."""
+    line.read(Question(1, 4, 0, 2))
+    assert line.trouble == ""
+    slave.vanish()
+    line.read(Question(1, 4, 0, 2))
+    assert line.trouble
+    slave.appear()
+    time.sleep(REOPEN_S)
+    line.read(Question(1, 4, 0, 2))
+    assert line.trouble == ""
+
+
 def test_counters_cannot_be_changed_from_outside(line: SerialLine) -> None:
     """The status shows the line's own counts."""
     with pytest.raises(TypeError):

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from pilenode.guard import counters, durable
+from pilenode.guard.board import CABINET
 from pilenode.guard.counters import Counts, RelayCount, Tally
 from safety.hazards import PortInputs
 from safety.reading import MeterReading, Missing, MissingReason
@@ -21,10 +22,20 @@ HELD = Counts(
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    """Counts survive a restart, codes that this version does not know included."""
-    held = msgspec.structs.replace(HELD, trips={"a_code_of_tomorrow": 3})
+    """Counts survive a restart, the contactor's and codes that this version does not know included."""
+    relays = HELD.relays | {CABINET: RelayCount(closings=7, closings_loaded=1)}
+    held = msgspec.structs.replace(HELD, trips={"a_code_of_tomorrow": 3}, relays=relays)
     counters.save(tmp_path, held)
     assert counters.load(tmp_path) == (held, "")
+
+
+def test_a_file_of_an_older_version_is_read(tmp_path: Path) -> None:
+    """It knew no closings under load."""
+    (tmp_path / "counters.json").write_bytes(
+        b'{"relays":{"1":{"closings":5,"openings":5,"openings_loaded":2}},"starts":9}'
+    )
+    counts, complaint = counters.load(tmp_path)
+    assert (counts.relays, complaint) == (HELD.relays, "")
 
 
 def test_a_new_cabinet_starts_at_zero(tmp_path: Path) -> None:
@@ -63,15 +74,15 @@ def test_a_file_that_cannot_be_set_aside_stops_nobody(tmp_path: Path) -> None:
 def test_each_operation_is_counted_for_its_port() -> None:
     """Closings, openings, those under load, trips by code, and the start itself."""
     tally = Tally(HELD, now=100.0)
-    tally.closed(1)
+    tally.closed(1, 100.0)
     tally.opened(1, under_load=True)
-    tally.closed(2)
+    tally.closed(2, 100.0)
     tally.opened(2, under_load=False)
     tally.tripped("smoke")
     tally.tripped("leak")
     assert tally.counts == Counts(
         relays={
-            1: RelayCount(closings=6, openings=6, openings_loaded=3),
+            1: RelayCount(closings=6, openings=6, openings_loaded=3, closings_loaded=1),
             2: RelayCount(closings=1, openings=1, openings_loaded=0),
         },
         trips={"over_current": 1, "smoke": 3, "leak": 1},
@@ -84,7 +95,7 @@ def test_counts_taken_once_do_not_change_any_more() -> None:
     """Another thread writes them while the tick goes on counting."""
     tally = Tally(Counts(), now=0.0)
     taken = tally.counts
-    tally.closed(1)
+    tally.closed(1, 100.0)
     tally.tripped("leak")
     assert taken == Counts(starts=1)
 
@@ -96,7 +107,7 @@ def test_at_most_one_write_a_minute() -> None:
     assert first == tally.counts
     tally.written(tally.counts)
     assert tally.due(161.0) is None
-    tally.closed(1)
+    tally.closed(1, 100.0)
     assert tally.due(220.9) is None
     assert tally.due(221.0) == tally.counts
 
@@ -114,7 +125,7 @@ def test_the_last_write_has_what_is_not_on_disk() -> None:
     tally = Tally(HELD, now=0.0)
     tally.written(tally.counts)
     assert tally.unwritten is None
-    tally.closed(3)
+    tally.closed(3, 100.0)
     assert tally.unwritten == tally.counts
 
 
@@ -122,14 +133,77 @@ def test_the_last_write_has_what_is_not_on_disk() -> None:
     ("count", "life"),
     [
         (RelayCount(), 0.0),
-        (RelayCount(closings=50_000, openings=50_000, openings_loaded=50_000), 0.5),
-        (RelayCount(closings=100_000, openings=100_000, openings_loaded=100_000), 1.0),
+        (RelayCount(closings=50_000, openings=50_000, openings_loaded=25_000), 0.5),
+        (RelayCount(closings=50_000, openings=50_000, closings_loaded=40_000), 0.8),
+        (RelayCount(closings=100_000, openings=100_000, openings_loaded=50_000), 1.0),
         (RelayCount(closings=5_000_000, openings=5_000_000), 0.5),
     ],
 )
 def test_contact_life(count: RelayCount, life: float) -> None:
-    """Loaded openings against the electrical life, all operations against the mechanical one; the worse counts."""
-    assert count.life_used == pytest.approx(life)
+    """Operations under load against the rated life, all of them against the mechanical one; the worse counts."""
+    assert count.life_used(50_000) == pytest.approx(life)
+
+
+def reading(taken_s: float, current_a: float) -> PortInputs:
+    """Return what a meter shows."""
+    return PortInputs(MeterReading(taken_s, 220.0, current_a, 0.0))
+
+
+@pytest.mark.parametrize(("current_a", "loaded"), [(0.0, 0), (0.05, 0), (0.051, 1), (6.0, 1)])
+def test_the_first_reading_two_seconds_after_a_closing_tells_whether_it_was_under_load(
+    current_a: float, loaded: int
+) -> None:
+    """Not one before, whose registers may be older than the closing; and each closing is judged once."""
+    tally = Tally(Counts(), 0.0)
+    tally.closed(1, 100.0)
+    tally.look({1: reading(101.9, 5.0)})
+    assert tally.counts.relays[1] == RelayCount(closings=1)
+    tally.look({1: PortInputs(Missing(MissingReason.TIMEOUT, 0.0))})
+    tally.look({1: reading(102.0, current_a)})
+    tally.look({1: reading(103.0, 5.0)})
+    assert tally.counts.relays[1] == RelayCount(closings=1, closings_loaded=loaded)
+
+
+@pytest.mark.parametrize("under_load", [True, False])
+def test_a_closing_that_nobody_saw_is_as_loaded_as_its_opening(*, under_load: bool) -> None:
+    """A port that opens within two seconds leaves no reading between."""
+    tally = Tally(Counts(), 0.0)
+    tally.closed(1, 100.0)
+    tally.opened(1, under_load=under_load)
+    tally.look({1: reading(200.0, 5.0)})
+    assert (tally.counts.relays[1].closings_loaded, tally.counts.relays[1].openings_loaded) == (under_load, under_load)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "opening", "loaded"),
+    [
+        ({1: reading(1.0, 0.0), 2: reading(1.0, 0.05)}, set(), False),
+        ({1: reading(1.0, 0.0), 2: reading(1.0, 0.051)}, set(), True),
+        ({1: reading(1.0, 0.0), 2: reading(1.0, 5.0)}, {2}, False),
+        ({1: reading(1.0, 0.1), 2: reading(1.0, 5.0)}, {2}, True),
+        ({1: PortInputs(Missing(MissingReason.TIMEOUT, 0.0))}, set(), False),
+    ],
+)
+def test_load_at_the_contactors_opening(inputs: dict[int, PortInputs], opening: set[int], *, loaded: bool) -> None:
+    """A relay that opens in the same tick is faster; one that is welded is not."""
+    assert counters.contactor_loaded(inputs, opening) is loaded
+
+
+@pytest.mark.parametrize(("used", "is_worn"), [(79, False), (80, True), (120, True)])
+def test_a_contact_is_worth_a_word_at_four_fifths_of_its_life(used: int, *, is_worn: bool) -> None:
+    """Each against its own rated life: relays and contactor differ."""
+    counts = Counts(relays={1: RelayCount(openings_loaded=used), CABINET: RelayCount(openings_loaded=used)})
+    assert counters.worn(counts, 100, 1000) == (frozenset({1}) if is_worn else frozenset())
+    assert counters.worn(counts, 1000, 100) == (frozenset({CABINET}) if is_worn else frozenset())
+
+
+def test_new_contacts_begin_at_zero() -> None:
+    """And a closing of the old ones is not counted for them."""
+    tally = Tally(HELD, 0.0)
+    tally.closed(1, 100.0)
+    tally.renewed(1)
+    tally.look({1: reading(200.0, 5.0)})
+    assert tally.counts.relays[1] == RelayCount()
 
 
 @pytest.mark.parametrize(("current_a", "under_load"), [(0.0, False), (0.05, False), (0.051, True), (6.0, True)])

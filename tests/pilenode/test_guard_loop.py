@@ -10,8 +10,8 @@ import pytest
 
 import safety
 from drivers.gpio import GpioError
-from pilenode.guard.board import Board
-from pilenode.guard.counters import Counts, Tally
+from pilenode.guard.board import CABINET, Board
+from pilenode.guard.counters import Counts, RelayCount, Tally
 from pilenode.guard.housekeeper import Housekeeper
 from pilenode.guard.latches import Latches
 from pilenode.guard.loop import STALL_S, Loop
@@ -21,7 +21,7 @@ from pilenode.ipc import messages
 from pilenode.notify import Notifier
 from safety.limits import CabinetLimits, PortLimits
 from safety.reading import MeterReading, Missing, MissingReason, ProbeReading
-from safety.state import Contact, Grant, Release, Settings
+from safety.state import Contact, Grant, Release, Reset, Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,7 +91,7 @@ class Requests:
 class Bench:
     """A loop with recorded edges and a clock of its own."""
 
-    def __init__(self, directory: Path, settings: Settings = SETTINGS) -> None:
+    def __init__(self, directory: Path, settings: Settings = SETTINGS, counts: Counts | None = None) -> None:
         self.now = time.monotonic()
         self.board = Board(SETTINGS.ports, [2], self.now)
         self.relays, self.contacts, self.requests = Recorder(), Contacts(), Requests()
@@ -104,7 +104,9 @@ class Bench:
             housekeeper=self.keeper,
             notifier=Notifier(),
             guard_boot="boot",
-            tally=Tally(Counts(), 0.0),
+            tally=Tally(counts or Counts(), 0.0),
+            lives=(1000, 2000),
+            light_failures=lambda: 7,
             reference=lambda: self.now,
         )
         self.loop.server = self.requests  # type: ignore[assignment]
@@ -277,7 +279,7 @@ def test_a_tick_that_skips_a_stage_gives_no_sign_of_life(bench: Bench, monkeypat
     bench.tick()
     boxes: list[str] = []
     monkeypatch.setattr(bench.keeper, "box", lambda reason, _: boxes.append(reason))
-    monkeypatch.setattr(bench.loop, "_act", lambda _, passed: passed)
+    monkeypatch.setattr(bench.loop, "_act", lambda _, passed, __: passed)
     assert ("heartbeat", None) not in bench.tick() + bench.tick()
     assert boxes == ["tick 1 not sound (stages), no sign of life"]
     reply = bench.loop.read(messages.GetSnapshot())
@@ -352,3 +354,83 @@ def test_the_loop_keeps_its_rhythm_and_stops_when_asked(bench: Bench, tmp_path: 
     server.close()
     beats = bench.relays.calls.count(("heartbeat", None))
     assert 15 <= beats <= 22
+
+
+def counted(bench: Bench) -> messages.Snapshot:
+    """Return what a peer sees."""
+    reply = bench.loop.read(messages.GetSnapshot())
+    assert isinstance(reply, messages.Snapshot)
+    return reply
+
+
+def test_every_operation_of_relay_and_contactor_is_counted(tmp_path: Path) -> None:
+    """One session: the contactor closes and opens without load, the relay under load both times."""
+    settings = replace(SETTINGS, contactor=True)
+    bench = Bench(tmp_path, settings)
+    bench.tick(Grant(1, 1, "s", 60.0))
+    for _ in range(50):
+        bench.tick()
+    assert counted(bench).ports[0].relay_closings_loaded == 1
+    bench.tick(Release(2, 1, "s", "user"))
+    for _ in range(8):
+        bench.tick()
+    seen = counted(bench)
+    port = seen.ports[0]
+    assert (port.relay_closings, port.relay_closings_loaded) == (1, 1)
+    assert (port.relay_openings, port.relay_openings_loaded) == (1, 1)
+    assert (seen.contactor_closings, seen.contactor_openings, seen.contactor_openings_loaded) == (1, 1, 0)
+    assert port.relay_life_used == 0.001
+    assert seen.contactor_life_used == pytest.approx(1e-7)
+    assert seen.light_failures == 7
+
+
+def test_a_load_that_draws_nothing_leaves_its_contacts_unloaded(bench: Bench) -> None:
+    """An empty socket wears nothing."""
+    bench.tick(Grant(1, 1, "s", 60.0), amps=0.0)
+    for _ in range(50):
+        bench.tick(amps=0.0)
+    bench.tick(Release(2, 1, "s", "user"), amps=0.0)
+    port = counted(bench).ports[0]
+    assert (port.relay_closings, port.relay_openings) == (1, 1)
+    assert (port.relay_closings_loaded, port.relay_openings_loaded) == (0, 0)
+
+
+def worn_bench(directory: Path) -> Bench:
+    """Return a loop whose second relay and contactor have one loaded opening left before four fifths of their lives."""
+    counts = Counts(relays={2: RelayCount(openings_loaded=799), CABINET: RelayCount(openings_loaded=1600)})
+    return Bench(directory, replace(SETTINGS, contactor=True), counts)
+
+
+def test_a_worn_contact_is_a_finding_from_the_operation_that_wears_it_out(tmp_path: Path) -> None:
+    """The contactor's stands from the start; the relay's from its next opening under load; nothing is cut."""
+    bench = worn_bench(tmp_path)
+    bench.tick(Grant(1, 2, "s", 60.0))
+    for _ in range(5):
+        bench.tick()
+    seen = counted(bench)
+    assert (seen.cabinet_faults, seen.ports[1].findings, seen.ports[1].state) == (["contactor_worn"], [], "on")
+    bench.tick(Release(2, 2, "s", "user"))
+    bench.tick()
+    assert counted(bench).ports[1].findings == ["relay_worn"]
+    assert counted(bench).ports[0].findings == []
+
+
+def test_the_record_of_a_replacement_starts_the_count_anew(tmp_path: Path) -> None:
+    """For the port and for the contactor, each by itself; the findings go with the next tick."""
+    bench = worn_bench(tmp_path)
+    bench.tick()
+    bench.tick(Reset(1, None, "contactor replaced"))
+    bench.tick()
+    seen = counted(bench)
+    assert (seen.cabinet_faults, seen.contactor_openings_loaded, seen.ports[1].relay_openings_loaded) == ([], 0, 799)
+    assert bench.requests.codes == [None]
+
+
+def test_a_finding_that_goes_without_a_record_changes_no_count(tmp_path: Path) -> None:
+    """Only a person who says what was replaced starts a count anew."""
+    bench = worn_bench(tmp_path)
+    bench.tick()
+    bench.loop._worn = frozenset()
+    bench.tick()
+    seen = counted(bench)
+    assert (seen.cabinet_faults, seen.contactor_openings_loaded) == ([], 1600)

@@ -49,6 +49,7 @@ class Desk:
     volts: dict[int, float] = field(default_factory=dict)
     silent: set[int] = field(default_factory=set)
     welded: set[int] = field(default_factory=set)
+    worn: set[int] = field(default_factory=set)
     feedback: bool | None = None  # None: follows the contactor's order
     feedback_fitted: bool = True
     inlet_a: float | None = None
@@ -85,7 +86,7 @@ class Desk:
             )
             celsius = self.celsius.get(number)
             probe = None if celsius is None else ProbeReading(self.now, celsius)
-            self.last[number] = PortInputs(reading, probe=probe)
+            self.last[number] = PortInputs(reading, probe=probe, worn=number in self.worn)
         return dict(self.last)
 
     def tick(self, *requests: Request, dt: float = TICK_S) -> list[Event]:

@@ -166,11 +166,27 @@ def test_only_multiples_between_the_stages_are_shown() -> None:
 
 
 def test_heat_and_welds() -> None:
-    """Twenty probes of 0.8 s and a pause of 2 s; two readings after the settling time."""
-    assert budget.heat(20, 2.0, 10.0, 60.0, 0.02).total_s == pytest.approx(21 * 0.8 + 2.0 + 10.0 + 0.08)
-    assert budget.heat(99, 2.0, 10.0, 60.0, 0.02).total_s == pytest.approx(60.0 + 10.0 + 0.08)
+    """Heat that is seen after so long, at most after the age limit of a probe; two readings after the settling time."""
+    assert budget.heat(19.8, 10.0, 60.0, 0.02).total_s == pytest.approx(19.8 + 10.0 + 0.08)
+    assert budget.heat(61.0, 10.0, 60.0, 0.02).total_s == pytest.approx(60.0 + 10.0 + 0.08)
     own = pzem()
     assert budget.weld(own, [], 0, LIMITS, 0.1).total_s == pytest.approx(2.0 + 1.0 + 3 * own.full_s + 0.16)
+
+
+@pytest.mark.parametrize(("probes", "seen_s"), [(1, 3.6), (2, 5.4), (20, 19.8)])
+def test_probes_on_1_wire_are_counted_one_by_one(probes: int, seen_s: float) -> None:
+    """0.8 s each and one more, a pause of 2 s; from two probes on a shared conversion may fail before: 1 s."""
+    assert budget.onewire_s(probes, 2.0) == pytest.approx(seen_s)
+
+
+def test_thermistors_and_modules() -> None:
+    """0.1 s for each thermistor and one more; a module waits for its interval and for everybody else's turn."""
+    assert budget.adc_s(8, 1.0) == pytest.approx(1.9)
+    own = budget.MeterTiming(pzem().line, (budget.MODULE_BYTES,), refresh_s=6.4, again=False)
+    assert budget.module_s(own, [], 0, 2.0) == pytest.approx(6.4 + 2.0 + 2 * own.full_s)
+    crowd = [pzem(), pzem()]
+    more_s = budget.others_s(crowd, 1, again=True)
+    assert budget.module_s(own, crowd, 1, 2.0) == pytest.approx(6.4 + 2.0 + 2 * own.full_s + more_s)
 
 
 # -- what holds for every bus ------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ def test_every_path_and_every_part_has_its_name() -> None:
         budget.contact(0.1, 0.02, "smoke"),
         *dwelling,
         budget.weld(OWN, [], 0, LIMITS, 0.1),
-        budget.heat(4, 2.0, 10.0, 60.0, 0.02),
+        budget.heat(6.0, 10.0, 60.0, 0.02),
     ]
     found = [(path.name, [term.name for term in path.terms]) for path in paths]
     borne = ["refresh", "missed", "wait", "first", "dwell", *END]
@@ -76,5 +76,6 @@ def test_the_figures_that_everything_is_computed_from() -> None:
     assert (budget.LATENESS_S, budget.MIN_QUIET_S, budget.WAKE_LATE_S) == (0.04, 0.2, 0.01)
     assert (budget.REQUEST_BYTES, budget.OVERHEAD_BYTES) == (8, 5)
     assert (budget.TICK_S, budget.TICK_LATE_S, budget.CONVERSION_S) == (0.05, 0.01, 0.8)
+    assert (budget.BULK_LIMIT_S, budget.ADC_READ_S, budget.MODULE_BYTES) == (1.0, 0.1, 16)
     assert (budget.ENERGY_APART, budget.SHOWN_MULTIPLES) == (3, (1.1, 1.2, 1.4))
     assert (MeterTiming(OWN.line, (20,)).refresh_s, MeterTiming(OWN.line, (20,)).again) == (1.0, True)

@@ -55,6 +55,8 @@ FAULTS = {
     "loop_stalled": (Latch.SELF_CLEARING, Effect.CUT),
     "clock_fault": (Latch.LOCAL_RESET, Effect.CUT),
     "limits_damaged": (Latch.LOCAL_RESET, Effect.CUT),
+    "relay_worn": (Latch.SELF_CLEARING, Effect.TELL),
+    "contactor_worn": (Latch.SELF_CLEARING, Effect.TELL),
 }
 ENDINGS = (
     "full",

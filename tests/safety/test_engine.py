@@ -436,3 +436,30 @@ def test_every_code_that_the_core_can_say_is_in_the_catalogue(desk: Desk) -> Non
     desk.contacts["smoke"] = True
     desk.run(1.0)
     assert all(event.code in CATALOGUE for event in desk.events if event.code is not None)
+
+
+def test_worn_contacts_are_told_and_cut_nothing(desk: Desk) -> None:
+    """A relay's at its port, the contactor's at the cabinet; sessions run and start; each is told once."""
+    desk.worn, desk.self_test = {1}, ("contactor_worn",)
+    desk.switch_on(1)
+    assert desk.port(1).findings == ("relay_worn",)
+    assert desk.state.cabinet.findings == ("contactor_worn",)
+    assert (desk.state.cabinet.inhibiting, desk.port(2).findings) == ((), ())
+    assert [(event.port, event.code) for event in desk.kinds("finding")] == [
+        (1, "relay_worn"),
+        (None, "contactor_worn"),
+    ]
+    assert desk.grant(2, "b") is None
+
+
+def test_the_record_of_a_replacement_is_an_event(desk: Desk) -> None:
+    """With what was done: whoever counts begins anew. Without a repair there is nothing to reset."""
+    desk.worn, desk.self_test = {1}, ("contactor_worn",)
+    desk.run(0.1)
+    assert desk.reset(1) == "nothing_latched"
+    assert desk.reset(1, "relay K1 replaced") is None
+    assert desk.reset(None, "contactor replaced") is None
+    assert [(event.port, event.code, event.detail) for event in desk.kinds("cleared")] == [
+        (1, "relay_worn", "relay K1 replaced"),
+        (None, "contactor_worn", "contactor replaced"),
+    ]

@@ -232,6 +232,11 @@ WIRED = replace(SETTINGS, contacts=(Contact("rcd-1", "rcd", 0.1, ports=(1,)), Co
         (replace(TRIPPED, latched="relay_welded"), "replaced", {}, None),
         (replace(TRIPPED, latched="long_forgotten"), "", {}, None),
         (replace(TRIPPED, latched=None), "", {}, None),
+        (replace(IDLE, findings=("relay_worn",)), "", {}, "nothing_latched"),
+        (replace(IDLE, findings=("relay_worn",)), "replaced", {}, None),
+        (IDLE, "replaced", {}, "nothing_latched"),
+        (replace(ON, findings=("relay_worn",)), "replaced", {}, "nothing_latched"),
+        (replace(TRIPPED, findings=("over_current", "relay_worn")), "replaced", {}, "cause_present"),
     ],
 )
 def test_a_reset_of_a_port(port: PortState, repair: str, alarms: Mapping[str, float], code: str | None) -> None:
@@ -310,3 +315,17 @@ def test_a_closing_remembers_where_the_register_stood() -> None:
     assert (after.status, after.closed_at_s, after.start_energy_wh, after.sampled_s) == (PortStatus.ON, NOW, 500.0, NOW)
     assert after.completion is not None
     assert after.session == "s"
+
+
+@pytest.mark.parametrize(
+    ("findings", "repair", "code"),
+    [
+        (("contactor_worn",), "replaced", None),
+        (("contactor_worn",), "", "nothing_latched"),
+        ((), "replaced", "nothing_latched"),
+    ],
+)
+def test_the_replacement_of_a_worn_contactor_is_taken(findings: tuple[str, ...], repair: str, code: str | None) -> None:
+    """Nothing is latched, but its record starts the count anew."""
+    here = state(IDLE, WIRED, findings=findings)
+    assert reset_cabinet(here, Reset(1, None, repair)) == (here.cabinet, code)

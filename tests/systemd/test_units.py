@@ -232,10 +232,12 @@ def test_station_waits_for_no_network() -> None:
 
 
 def test_guard_sees_only_its_wires() -> None:
-    """Below /dev guard gets GPIO chips and serial ports, and asks for those drivers before it starts."""
+    """Below /dev guard gets GPIO chips, serial ports and SPI, and asks for those drivers before it starts."""
     settings = read_unit(GUARD)
     allowed = {rule.split()[0] for rule in settings["DeviceAllow"]}
-    assert {name for name in allowed if not re.fullmatch(r"/dev/gpiochip\d|char-tty(USB|ACM|AMA|S)", name)} == set()
+    assert {
+        name for name in allowed if not re.fullmatch(r"/dev/gpiochip\d|char-(tty(USB|ACM|AMA|S)|spi)", name)
+    } == set()
     for driver in ("usbserial", "cdc_acm"):
         assert f"modprobe@{driver}.service" in settings["Wants"][-1]
         assert f"modprobe@{driver}.service" in settings["After"][-1]
@@ -319,7 +321,7 @@ def test_udev_rules_keep_to_the_grammar() -> None:
     """Every rule is a list of known keys, with an operator that suits the key, and values in quotes."""
     matches, assigns = (
         "SUBSYSTEMS?|KERNEL|DRIVER|ACTION|TEST|ATTR{[\\w/]+}|ENV{\\w+}",
-        "GROUP|MODE|TAG|ATTR{[\\w/]+}|ENV{\\w+}",
+        "GROUP|MODE|TAG|RUN|ATTR{[\\w/]+}|ENV{\\w+}",
     )
     term = re.compile(rf'({matches})(==|!=)"[^"]+"|({assigns})(=|\+=)"[^"]+"')
     rules = [
