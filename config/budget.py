@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 from config.budget_words import PATHS, TERMS
 from config.walk import Finding
 from safety import budget as arithmetic
+from safety.read_plan import Span, plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from config.schema import Bus, Config, Inlet, Meter, Port
+    from config.schema import Bus, Config, Port
     from config.schema_meter import MeterProfile
     from config.schema_probe import Probe, ProbeModule
-    from safety.budget import MeterTiming, Path
+    from safety.budget import LineTiming, MeterTiming, Path
     from safety.limits import PortLimits
 
 #: Kinds of input that cut whatever their policy says.
@@ -67,19 +68,55 @@ class Budget:
         return all(port.worst.total_s <= self.promise_s and port.oldest_s < port.max_age_s for port in self.ports)
 
 
-def _meter_timing(bus: Bus, profile: MeterProfile, *, again: bool) -> MeterTiming:
-    sizes = {
-        rate: tuple(block.count * profile.bytes_per_register for block in profile.block if block.rate == rate)
-        for rate in ("fast", "slow")
-    }
+def meter_timing(line: LineTiming, profile: MeterProfile, *, again: bool) -> MeterTiming:
+    """Return the times of a meter on ``line``, its blocks joined as the driver joins them.
+
+    ``again``: it serves a port, so a reading over the fast stage is confirmed at once.
+    """
+    spans = [Span(block.start, block.count, block.rate == "fast") for block in profile.block]
+    reads = plan(spans, profile.bytes_per_register, line.transaction_s, gaps_readable=profile.gaps_readable)
     return arithmetic.MeterTiming(
-        arithmetic.line_timing(bus.baud, bus.parity, bus.stopbits, bus.turnaround_ms / 1000),
-        # A meter without a fast block has no values to show; its profile is refused elsewhere.
-        fast=sizes["fast"] or sizes["slow"],
-        slow=sizes["slow"] if sizes["fast"] else (),
+        line,
+        fast=tuple(read.count * profile.bytes_per_register for read in reads if read.fast),
+        slow=tuple(read.count * profile.bytes_per_register for read in reads if not read.fast),
         refresh_s=profile.refresh_ms / 1000,
         again=again,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Device:
+    """A slave on a bus and the ports that its channels serve; none for an inlet meter or a temperature module."""
+
+    bus: str
+    timing: MeterTiming
+    ports: tuple[Port, ...]
+
+
+def _devices(config: Config, profiles: Mapping[str, MeterProfile]) -> list[_Device]:
+    """Return every slave once, however many of its channels are in use; temperature modules come last.
+
+    A module takes its turns on the wire as a meter does.
+    """
+    served: dict[tuple[str, int], list[Port]] = {}
+    models: dict[tuple[str, int], str] = {}
+    for port in config.port:
+        place = (port.meter.bus, port.meter.unit)
+        served.setdefault(place, []).append(port)
+        models[place] = port.meter.model
+    if (inlet := config.cabinet.inlet) is not None:
+        served.setdefault((inlet.bus, inlet.unit), [])
+        models.setdefault((inlet.bus, inlet.unit), inlet.model)
+    lines = {
+        bus.name: arithmetic.line_timing(bus.baud, bus.parity, bus.stopbits, bus.turnaround_ms / 1000)
+        for bus in config.bus
+    }
+    meters = [
+        _Device(place[0], meter_timing(lines[place[0]], profiles[models[place]], again=bool(ports)), tuple(ports))
+        for place, ports in served.items()
+    ]
+    modules = [_Device(one.bus, _module_timing(lines[one.bus], one), ()) for one in config.probe_module]
+    return meters + modules
 
 
 def compute(config: Config, profiles: Mapping[str, MeterProfile], limits: Mapping[int, PortLimits]) -> Budget:
@@ -88,27 +125,19 @@ def compute(config: Config, profiles: Mapping[str, MeterProfile], limits: Mappin
     ``profiles`` are the meters by model, ``limits`` those of the ports by number.
     """
     contacts = tuple(_contacts(config))
-    buses = {bus.name: bus for bus in config.bus}
-    channels: list[tuple[Port | None, Meter | Inlet]] = [(port, port.meter) for port in config.port]
-    if config.cabinet.inlet is not None:
-        channels.append((None, config.cabinet.inlet))
-    timings = [
-        (port, meter.bus, _meter_timing(buses[meter.bus], profiles[meter.model], again=port is not None))
-        for port, meter in channels
-    ]
-    # A module takes its turns on the wire as a meter does.
-    timings += [(None, module.bus, _module_timing(buses[module.bus], module)) for module in config.probe_module]
-    heat_s = _heat_s(config, [(bus, timing) for _, bus, timing in timings])
-    ports = []
-    for index, (port, bus, own) in enumerate(timings):
-        if port is not None:
-            others = [timing for other, (_, name, timing) in enumerate(timings) if name == bus and other != index]
-            ports.append(_port(config, port, own, others, limits[port.number], heat_s.get(port.number)))
-    return Budget(config.promise.cut_s, config.promise.dead_meters, tuple(ports), contacts)
+    devices = _devices(config, profiles)
+    heat_s = _heat_s(config, [(device.bus, device.timing) for device in devices])
+    found = {}
+    for device in devices:
+        others = [other.timing for other in devices if other.bus == device.bus and other is not device]
+        for port in device.ports:
+            limited = limits[port.number]
+            found[port.number] = _port(config, port, device.timing, others, limited, heat_s.get(port.number))
+    ports = tuple(found[port.number] for port in config.port)
+    return Budget(config.promise.cut_s, config.promise.dead_meters, ports, contacts)
 
 
-def _module_timing(bus: Bus, module: ProbeModule) -> MeterTiming:
-    line = arithmetic.line_timing(bus.baud, bus.parity, bus.stopbits, bus.turnaround_ms / 1000)
+def _module_timing(line: LineTiming, module: ProbeModule) -> MeterTiming:
     return arithmetic.MeterTiming(line, (arithmetic.MODULE_BYTES,), refresh_s=module.refresh_s, again=False)
 
 

@@ -68,6 +68,28 @@ def unique(values: Sequence[tuple[Path, object]]) -> Iterator[Finding]:
             first[value] = path
 
 
+def _addresses(tree: object) -> Iterator[Finding]:
+    """Each channel of a meter serves one port, and no temperature module has the address of a meter or another one."""
+    meters = [*each(tree, "port", "meter", "unit"), *one(tree, "cabinet", "inlet", "unit")]
+    yield from unique(
+        [
+            (path, (bus, unit, channel))
+            for path, unit in meters
+            if (bus := pick(tree, *path[:-1], "bus")) is not None
+            and (channel := pick(tree, *path[:-1], "channel")) is not None
+        ]
+    )
+    taken: dict[object, Path] = {}
+    for path, unit in meters:
+        taken.setdefault((pick(tree, *path[:-1], "bus"), unit), path)
+    modules = [
+        (path, (bus, unit))
+        for path, unit in each(tree, "probe_module", "unit")
+        if (bus := pick(tree, *path[:-1], "bus")) is not None
+    ]
+    yield from unique([*((path, address) for address, path in taken.items()), *modules])
+
+
 def _duplicates(tree: object, more_pins: Iterable[tuple[Path, object]]) -> Iterator[Finding]:
     yield from unique([*each(tree, "port", "number")])
     yield from unique([*each(tree, "bus", "name")])
@@ -85,17 +107,7 @@ def _duplicates(tree: object, more_pins: Iterable[tuple[Path, object]]) -> Itera
     )
     yield from unique([*each(tree, "port", "probe", "id"), *one(tree, "cabinet", "probe", "id")])
     yield from unique([*one(tree, "guard", "socket"), *one(tree, "station", "control_socket")])
-    yield from unique(
-        [
-            (path, (bus, unit))
-            for path, unit in (
-                *each(tree, "port", "meter", "unit"),
-                *one(tree, "cabinet", "inlet", "unit"),
-                *each(tree, "probe_module", "unit"),
-            )
-            if (bus := pick(tree, *path[:-1], "bus")) is not None
-        ]
-    )
+    yield from _addresses(tree)
 
 
 def unknown(path: Path, name: object, known: Sequence[str]) -> Finding:

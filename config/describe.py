@@ -33,8 +33,9 @@ second `[[port]]`. A whole number may stand wherever a number is asked for.
 """
 _METER_HEAD = """# Meter profiles
 
-A meter is data: one file `config/meters/<model>.toml` for each model, named by `port.meter.model`. These are the
-keys of such a file.
+A meter is data: one file `<model>.toml` for each model, named by `port.meter.model`. The shipped ones are in
+`config/meters/` (docs/meters.md lists them), your own in `meters.directory`; `config/example-meter.toml` is one to
+copy. `pilenode meter check FILE` tells everything that is wrong with a file. These are its keys.
 """
 _RULES = """# Rules between keys
 
@@ -69,7 +70,11 @@ _RULES = """# Rules between keys
   `upstream.username`; TLS files need a `mqtts://` url.
 - The path of a Unix socket has at most 107 bytes.
 - No text contains control characters.
-- In a meter profile, `model` is the file's name, and every value lies inside the block that it names.
+- In a meter profile, `model` is the file's name and not that of a shipped model. Every value lies inside the block
+  that it names and fills at least one register; volts, amperes and watts of every channel are in a `fast` block; every
+  block has a value. Blocks do not overlap and fit into one reply of 250 bytes. No two values share bytes, except that
+  channels may share a whole quantity. `scales` has two to four numbers, each at least twice the next smaller one, and
+  stands beside a `power_factor` in a fast block and no `scale`. `quirks_zh` is empty or as long as `quirks`.
 """
 
 

@@ -100,6 +100,18 @@ WORDS: dict[str, Wording] = {
         "选用列出的名称之一。",
         "Choose one of the names listed.",
     ),
+    "overlap": Wording(
+        "两个范围重叠。",
+        "Two ranges overlap.",
+        "按电表说明书核对地址、类型和数量。",
+        "Check address, type and count against the manual of the meter.",
+    ),
+    "wrong_meter": Wording(
+        "此处不能使用这个电表型号。",
+        "This meter model cannot be used here.",
+        "改用合适的型号；pilenode meter list 列出每个型号的用途。",
+        "Choose another model; pilenode meter list tells what each is for.",
+    ),
     "above_cabinet_limit": Wording(
         "端口限值高于整柜限值。",
         "The limit of the port is above that of the cabinet.",

@@ -15,13 +15,14 @@ from msgspec import inspect
 
 from config import budget as promise
 from config import cross_probe
-from config.cross import config_findings, unknown
-from config.cross_meter import meter_findings
+from config.cross import config_findings, pick
+from config.cross_channel import channel_findings
 from config.cross_reader import reader_findings
 from config.errors import ConfigError
+from config.meter_files import load_meter as load_meter  # noqa: PLC0414 - what this module offers, too
+from config.meter_files import meters as meters  # noqa: PLC0414
 from config.read import Source, parse, place, read
 from config.schema import Config, Profile
-from config.schema_meter import MeterProfile
 from config.walk import Walker
 from safety.completion_limits import CompletionLimits
 from safety.limits import CabinetLimits, PortLimits
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
     from config.budget import Budget
     from config.errors import Problem
     from config.schema import Port
+    from config.schema_meter import MeterProfile
 
 _HERE = Path(__file__).parent
-METERS = _HERE / "meters"
 PROFILES = _HERE / "profiles"
 
 T = TypeVar("T")
@@ -50,11 +51,6 @@ class Merged(NamedTuple):
 
 def _names(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.toml"))
-
-
-def meters() -> list[str]:
-    """Return the names of the meters that pilenode knows, in alphabetical order."""
-    return _names(METERS)
 
 
 def profiles() -> list[str]:
@@ -96,18 +92,37 @@ def _judge(text: str, file: str, folder: Path) -> tuple[Merged | None, list[Prob
     merged = _merge(source.data, profile.data)
     walker = Walker()
     clean = walker.visit(inspect.type_info(Config), merged)
+    directory = pick(clean, "meters", "directory")
+    own_meters = Path(directory) if isinstance(directory, str) else None
+    fitted, broken = _fitted(clean, own_meters)
     findings = [
         *walker.findings,
-        *config_findings(clean, meters(), _names(folder), cross_probe.pins(clean)),
+        *config_findings(clean, meters(own_meters), _names(folder), cross_probe.pins(clean)),
+        *channel_findings(clean, fitted),
         *cross_probe.probe_findings(clean, merged),
         *reader_findings(clean),
     ]
-    problems += place(findings, source, profile)
+    problems += [*place(findings, source, profile), *broken]
     if problems:
         return None, problems
     config = msgspec.convert(merged, Config)
     # Only a configuration without a mistake has a budget.
     return Merged(config, source, profile), place(promise.findings(config, budget(config)), source, profile)
+
+
+def _fitted(tree: object, own_meters: Path | None) -> tuple[dict[str, MeterProfile], list[Problem]]:
+    """Return the known models that the configuration names, and what is wrong with their own files."""
+    ports = pick(tree, "port")
+    places = [(port, "meter") for port in ports] if isinstance(ports, list) else []
+    named = {pick(port, key, "model") for port, key in [*places, (pick(tree, "cabinet"), "inlet")]}
+    found: dict[str, MeterProfile] = {}
+    broken: list[Problem] = []
+    for model in sorted(named.intersection(meters(own_meters)), key=str):
+        try:
+            found[str(model)] = load_meter(str(model), own_meters)
+        except ConfigError as error:
+            broken += error.problems
+    return found, broken
 
 
 def _sorted(problems: Iterable[Problem]) -> list[Problem]:
@@ -168,29 +183,6 @@ def load_unpromised(path: str | Path) -> tuple[Config, list[Problem]]:
     return merged.config, problems
 
 
-# -- meters ------------------------------------------------------------------------------------------------
-
-
-def load_meter_text(text: str, model: str, file: str = "<text>") -> MeterProfile:
-    """Return the profile of the meter ``model`` in ``text``; raises ConfigError with every problem."""
-    source = parse(text, file)
-    walker = Walker()
-    clean = walker.visit(inspect.type_info(MeterProfile), source.data)
-    findings = [*walker.findings, *meter_findings(clean, model)]
-    if findings:
-        raise ConfigError(_sorted(place(findings, source)))
-    return msgspec.convert(source.data, MeterProfile)
-
-
-def load_meter(model: str) -> MeterProfile:
-    """Return the profile of the meter ``model``; raises ConfigError when it is unknown or wrong."""
-    if model not in meters():
-        finding = unknown(("model",), model, meters())
-        raise ConfigError(place([finding], Source(str(METERS), {}, {})))
-    path = METERS / f"{model}.toml"
-    return load_meter_text(read(path), model, str(path))
-
-
 # -- what safety is given ----------------------------------------------------------------------------------
 
 
@@ -215,7 +207,7 @@ def port_limits(config: Config, port: Port) -> PortLimits:
         power_limit_w=limits.power_limit_w if port.power_limit_w is None else port.power_limit_w,
         time_scale=config.completion.time_scale,
         meter_behind_relay=port.meter.position == "behind_relay",
-        meter_refresh_s=load_meter(port.meter.model).refresh_ms / 1000,
+        meter_refresh_s=load_meter(port.meter.model, Path(config.meters.directory)).refresh_ms / 1000,
     )
 
 
@@ -253,4 +245,5 @@ def budget(config: Config) -> Budget:
     if config.cabinet.inlet is not None:
         models.add(config.cabinet.inlet.model)
     limits = {port.number: port_limits(config, port) for port in config.port}
-    return promise.compute(config, {model: load_meter(model) for model in models}, limits)
+    own_meters = Path(config.meters.directory)
+    return promise.compute(config, {model: load_meter(model, own_meters) for model in models}, limits)

@@ -124,7 +124,7 @@ class Bus(_Table, frozen=True, kw_only=True):
 class Meter(_Table, frozen=True, kw_only=True):
     """The meter channel of a port."""
 
-    model: Annotated[Name, Meta(description="Name of a profile in config/meters")]
+    model: Annotated[Name, Meta(description="Name of a meter profile; pilenode meter list shows them all")]
     unit: Annotated[int, Meta(ge=1, le=247, description="Modbus address")]
     channel: Annotated[
         int, Meta(ge=1, le=8, description="Channel of a meter with several; each serves a port of its own")
@@ -205,9 +205,18 @@ class Input(_Table, frozen=True, kw_only=True):
 class Inlet(_Table, frozen=True, kw_only=True):
     """The meter of the whole cabinet, in front of all ports."""
 
-    model: Annotated[Name, Meta(description="Name of a profile in config/meters")]
+    model: Annotated[Name, Meta(description="Name of a meter profile; pilenode meter list shows them all")]
     unit: Annotated[int, Meta(ge=1, le=247, description="Modbus address")]
+    channel: Annotated[int, Meta(ge=1, le=8, description="Channel of a meter with several")] = 1
     bus: Annotated[Name, Meta(description="Name of a [[bus]]")]
+
+
+class Meters(_Table, frozen=True, kw_only=True):
+    """Where meter profiles of the user's own are."""
+
+    directory: Annotated[
+        Path, Meta(description="Directory of <model>.toml files; none may have the name of a shipped model")
+    ] = "/etc/pilenode/meters.d"
 
 
 class Cabinet(_Table, frozen=True, kw_only=True):
@@ -375,6 +384,7 @@ class Config(_Table, frozen=True, kw_only=True):
     guard: Guard = Guard()
     station: Station = Station()
     gpio: Gpio = Gpio()
+    meters: Meters = Meters()
     bus: Annotated[list[Bus], Meta(min_length=1, max_length=8)]
     port: Annotated[list[Port], Meta(min_length=1, max_length=40)]
     input: Annotated[list[Input], Meta(max_length=16)] = []

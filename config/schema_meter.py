@@ -1,5 +1,7 @@
 """A meter profile (``config/meters/*.toml``, ``/etc/pilenode/meters.d/*.toml``) as types.
 
+Rules between its keys are in ``config.cross_meter``.
+
 A meter is data. What a reader of such a file needs to know stands here once: the loader checks the ranges, and the
 reference page and the error messages are made from them.
 """
@@ -55,7 +57,11 @@ class MeterValue(_Table, frozen=True, kw_only=True):
     ] = []
     scales: Annotated[
         list[Annotated[float, Meta(gt=0)]],
-        Meta(max_length=4, description="Only power_w: scales that sources name; the one that fits V·I·PF is taken"),
+        Meta(
+            max_length=4,
+            description="Only power_w: the scales that sources name where they disagree; the first load of 10 W that "
+            "fits V·I·PF with one of them decides, and before that a power is 0 or unknown",
+        ),
     ] = []
 
 
@@ -138,7 +144,7 @@ class MeterProfile(_Table, frozen=True, kw_only=True):
     ] = False
     gaps_readable: Annotated[
         bool,
-        Meta(description="Registers between the blocks may be read: blocks are merged where that saves time"),
+        Meta(description="Registers between the blocks may be read: blocks are joined where that saves time"),
     ] = False
     signed_power: Annotated[
         bool, Meta(description="Power may be negative when the clamp is reversed; its size counts")
@@ -154,4 +160,11 @@ class MeterProfile(_Table, frozen=True, kw_only=True):
     ] = []
     identity: MeterIdentity | None = None
     commission: MeterCommission = MeterCommission()
-    quirks: Annotated[list[str], Meta(description="What a reader of this file should know")] = []
+    quirks: Annotated[
+        list[Annotated[str, Meta(min_length=1, max_length=300)]],
+        Meta(max_length=20, description="What somebody who fits this meter should know, in English"),
+    ] = []
+    quirks_zh: Annotated[
+        list[Annotated[str, Meta(min_length=1, max_length=300)]],
+        Meta(max_length=20, description="The same in Chinese, one for each; empty: there is no translation"),
+    ] = []

@@ -222,8 +222,22 @@ def _candidate(unit: int, model: Model, heard: dict[bytes, Heard]) -> Candidate:
             size += len(came.frame)
             values |= decode(block, came.frame[3:-2], model.registers.bytes_per_register)
     if not any(reason.rules_out for reason in reasons):
+        _scale_power(model, values)
         reasons += [Reason(Why.LENGTH, (size,)), *_plausible(values)]
     return Candidate(model.name, tuple(reasons), values)
+
+
+def _scale_power(model: Model, values: dict[str, float]) -> None:
+    """Turn a raw power whose scale sources disagree about into the watts that come nearest to V·I·PF."""
+    scales = next(
+        field.scales
+        for block in model.registers.blocks
+        for field in block.fields
+        if field.name == "power_w" and field.channel == 1
+    )
+    if scales:
+        expected_w = values["voltage_v"] * values["current_a"] * abs(values["power_factor"])
+        values["power_w"] = min((values["power_w"] * scale for scale in scales), key=lambda w: abs(abs(w) - expected_w))
 
 
 def _identity(unit: int, model: Model, heard: dict[bytes, Heard]) -> list[Reason]:

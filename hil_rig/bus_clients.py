@@ -29,14 +29,14 @@ def pilenode(device: str, baud: int, units: int) -> Callable[[int], bool]:
     """Return a poll over ``drivers.bus`` and ``drivers.meter``: a block of ten registers of a PZEM-004T, decoded."""
     from config.load import load_meter  # noqa: PLC0415 - each client imports its own library only
     from drivers.bus import SerialLine  # noqa: PLC0415
-    from drivers.meter import Meter  # noqa: PLC0415
-    from pilenode.guard.assemble import register_map  # noqa: PLC0415
+    from drivers.meter import MeterDevice  # noqa: PLC0415
+    from pilenode.guard.meter_map import register_map  # noqa: PLC0415
     from safety.reading import MeterReading  # noqa: PLC0415
 
     line = SerialLine(device, baud, "N", 2, turnaround_s=0.1)
     table = register_map(load_meter("pzem004t-v3"))
-    meters = {unit: Meter(line, unit, table) for unit in range(1, units + 1)}
-    return lambda unit: isinstance(meters[unit].poll(time.monotonic, slow=False), MeterReading)
+    meters = {unit: MeterDevice(line, unit, table) for unit in range(1, units + 1)}
+    return lambda unit: isinstance(meters[unit].poll(time.monotonic, slow=False)[1], MeterReading)
 
 
 def pymodbus_sync(device: str, baud: int, units: int) -> Callable[[int], bool]:

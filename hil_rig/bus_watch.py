@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Final, Self
 
 from config.load import load_meter
 from drivers.bus import SerialLine
-from drivers.meter import Meter
-from pilenode.guard.assemble import register_map
+from drivers.meter import MeterDevice
 from pilenode.guard.board import Board
+from pilenode.guard.meter_map import register_map
 from pilenode.guard.realtime import raise_priority
-from pilenode.guard.workers import BusWorker
+from pilenode.guard.workers import BusWorker, FittedMeter
 from safety.limits import PortLimits
 from safety.reading import MeterReading, Missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 MODEL: Final = "pzem004t-v3"
 #: The turn-round that the configuration promises, seconds; the racks need 5 ms.
@@ -82,8 +82,11 @@ class WatchedBuses:
         self._lines = [SerialLine(device, baud, "N", 2, CONFIGURED_TURNAROUND_S) for device in devices]
         self._workers = []
         for bus, line in enumerate(self._lines):
-            meters: Mapping[int, Meter] = {bus * units + unit: Meter(line, unit, table) for unit in range(1, units + 1)}
-            self._workers.append(BusWorker(str(bus), self.board, meters, dict.fromkeys(meters, PortLimits())))
+            meters = [
+                FittedMeter(MeterDevice(line, unit, table), {1: bus * units + unit}) for unit in range(1, units + 1)
+            ]
+            limits = {port: PortLimits() for meter in meters for port in meter.ports.values()}
+            self._workers.append(BusWorker(str(bus), self.board, meters, limits))
 
     def __enter__(self) -> Self:
         for worker in self._workers:

@@ -72,7 +72,8 @@ def _table(name: str, values: Mapping[str, object]) -> str:
 class Setup:
     """What the cabinet looks like. ``extra`` is TOML appended to the configuration as it is.
 
-    ``buses``: lines that the ports are spread over evenly, neighbours together. ``full``: with every kind of contact,
+    ``buses``: lines that the ports are spread over evenly, neighbours together. ``channels``: so many neighbours share
+    one meter of the model. ``full``: with every kind of contact,
     the contactor's auxiliary contact, a probe for the air and an inlet meter. ``refresh_s``: how often meters renew
     their registers, seconds; 0 = whenever asked. ``limits`` and ``supply`` are more keys of the tables
     [limits] and [cabinet], ``cabinet_a`` what the supply gives to all ports together.
@@ -89,6 +90,7 @@ class Setup:
     upstream_url: str | None = None
     limit_a: float = 6.0
     buses: int = 1
+    channels: int = 1
     full: bool = False
     refresh_s: float = 0.0
     supply_noise_v: float = 1.5
@@ -102,6 +104,14 @@ class Setup:
         """Return the name of a port's line."""
         number = (port - 1) * self.buses // self.ports
         return "main" if number == 0 else f"main-{number + 1}"
+
+    def unit(self, port: int) -> int:
+        """Return the address of a port's meter."""
+        return (port - 1) // self.channels + 1
+
+    def channel(self, port: int) -> int:
+        """Return which channel of its meter serves a port."""
+        return (port - 1) % self.channels + 1
 
     @property
     def bus_names(self) -> tuple[str, ...]:
@@ -125,7 +135,8 @@ class Setup:
             RigPort(
                 number=number,
                 pin=relay_pin(number),
-                unit=number,
+                unit=self.unit(number),
+                channel=self.channel(number),
                 model=self.model,
                 bus=self.bus(number),
                 probe=self.probe(number),
@@ -170,7 +181,8 @@ class Setup:
             probe = f'\nprobe = {{ id = "{self.probe(number)}" }}' if self.probes else ""
             parts.append(
                 f"[[port]]\nnumber = {number}\n"
-                f'meter = {{ model = "{self.model}", unit = {number}, bus = "{self.bus(number)}" }}\n'
+                f'meter = {{ model = "{self.model}", unit = {self.unit(number)}, channel = {self.channel(number)}, '
+                f'bus = "{self.bus(number)}" }}\n'
                 f"relay = {{ pin = {relay_pin(number)} }}{probe}"
             )
         if self.upstream_url:

@@ -1,8 +1,8 @@
 """Simulated meters: the inverse of a meter profile, and the faults of meters and lines.
 
-Any model that has a profile (``config/meters/*.toml``) can be simulated. Registers exist where the profile's blocks
-are; addresses inside a block that carry no value read 0, all others answer with an exception, as does any function
-but the profile's.
+Any model that has a profile (``config/meters/*.toml``) can be simulated, with all its channels. Registers exist where
+the profile's blocks are, and between them where the profile says that gaps may be read; addresses there that carry no
+value read 0, all others answer with an exception, as does any function but the profile's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from config.schema_meter import MeterValue, MeterValues
 from hil_rig.wire import Reply, crc16
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from config.schema_meter import MeterProfile
     from hil_rig.world import Quantities
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _FORMATS = {"u16": ">H", "s16": ">h", "u32": ">I", "s32": ">i", "f32": ">f"}
 _REQUEST_BYTES = 6
 _LARGEST_DATA = 250
+_UNLOADED = {"current_a": 0.0, "power_w": 0.0, "power_factor": 0.0, "energy_wh": 0.0}
+#: A JSY-MK-194T says 0x48 = 72 where 56 data bytes follow.
+_FALSE_BYTES = 16
 _ILLEGAL_FUNCTION, _ILLEGAL_ADDRESS, _ILLEGAL_COUNT = 1, 2, 3
 
 
@@ -63,8 +66,10 @@ class Faults:
 
 
 class SimulatedMeter:
-    """One meter (a ``wire.Slave``) that shows what ``source`` measures.
+    """One meter (a ``wire.Slave``) that shows what ``source`` measures in its first channel, ``more`` in the others.
 
+    A channel without a source shows the supply of the first one and no load. ``power_scale``: which of the scales that
+    the profile names for the power this unit really has; 0 = the first.
     With ``refresh_s`` above 0 it renews its registers only that often, seconds by ``clock``, and holds them in
     between, as real meters do; with 0 it shows the moment of the request. Whoever owns it calls ``renew`` often, or its
     registers are renewed no sooner than they are asked for.
@@ -75,40 +80,48 @@ class SimulatedMeter:
         model: MeterProfile,
         source: Callable[[], Quantities],
         *,
+        more: Sequence[Callable[[], Quantities]] = (),
+        power_scale: int = 0,
         refresh_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.faults = Faults()
         self._model = model
-        self._source = source
-        self._refresh_s = refresh_s
+        self._channels = (model.values, *model.channel)
+        self._sources = (source, *more)
+        self._power_scale = power_scale
+        self.refresh_s = refresh_s
         self._clock = clock
         self._due_s = clock() + refresh_s
         self._lock = threading.Lock()
-        self._shown = source()
-        self._existing = frozenset(
-            address for block in model.block for address in range(block.start, block.start + block.count)
-        )
+        self._shown = [measure() for measure in self._sources]
+        spans = [range(block.start, block.start + block.count) for block in model.block]
+        if model.gaps_readable:
+            spans.append(range(min(span.start for span in spans), max(span.stop for span in spans)))
+        self._existing = frozenset(address for span in spans for address in span)
 
     def renew(self) -> None:
         """Measure anew when it is time to; times that were missed are not made up for."""
         with self._lock:
-            if self._refresh_s > 0:
+            if self.refresh_s > 0:
                 now_s = self._clock()
                 if now_s < self._due_s:
                     return
-                self._due_s += self._refresh_s * (1 + math.floor((now_s - self._due_s) / self._refresh_s))
+                self._due_s += self.refresh_s * (1 + math.floor((now_s - self._due_s) / self.refresh_s))
             if not self.faults.frozen:
-                self._shown = self._with_faults(self._source())
+                self._shown = [
+                    self._with_faults(measure(), shown)
+                    for measure, shown in zip(self._sources, self._shown, strict=True)
+                ]
 
-    def _with_faults(self, measured: Quantities) -> Quantities:
+    def _with_faults(self, measured: Quantities, shown: Quantities) -> Quantities:
         faults = self.faults
         energy_wh = max(0.0, measured.energy_wh - faults.energy_back_wh)
         return replace(
             measured,
             power_w=measured.power_w * faults.scale_power,
             power_factor=measured.power_factor if faults.power_factor is None else faults.power_factor,
-            energy_wh=self._shown.energy_wh if faults.energy_stuck else energy_wh,
+            energy_wh=shown.energy_wh if faults.energy_stuck else energy_wh,
         )
 
     def answer(self, request: bytes) -> Reply | None:
@@ -135,7 +148,8 @@ class SimulatedMeter:
         if not self._existing.issuperset(range(start, start + count)):
             return bytes([function | 0x80, _ILLEGAL_ADDRESS])
         data = self.registers(start, count)
-        return bytes([function, len(data)]) + data
+        length = len(data) + _FALSE_BYTES if self._model.byte_count_lies else len(data)
+        return bytes([function, length & 0xFF]) + data
 
     def registers(self, start: int, count: int) -> bytes:
         """Return the contents of ``count`` registers from ``start`` now."""
@@ -143,13 +157,20 @@ class SimulatedMeter:
         width = self._model.bytes_per_register
         # A value may begin before the range or reach past it: build it all, then cut.
         image = bytearray((count + 4) * width)
-        for quantity in msgspec.structs.fields(MeterValues):
-            value: MeterValue | None = getattr(self._model.values, quantity.name)
-            if value is None or not start - 2 < value.address < start + count:
-                continue
-            raw = encode(value, getattr(self._shown, quantity.name))
-            offset = (value.address - start + 1) * width
-            image[offset : offset + len(raw)] = raw
+        for index, values in enumerate(self._channels):
+            shown = self._shown[index] if index < len(self._shown) else replace(self._shown[0], **_UNLOADED)
+            for quantity in msgspec.structs.fields(MeterValues):
+                value: MeterValue | None = getattr(values, quantity.name)
+                if value is None:
+                    continue
+                if value.scales:
+                    value = msgspec.structs.replace(value, scale=value.scales[self._power_scale])
+                addresses = (value.address, *value.plus)
+                raw = encode(value, getattr(shown, quantity.name) / len(addresses))  # the phases share a load evenly
+                for address in addresses:
+                    if start - 2 < address < start + count:
+                        offset = (address - start + 1) * width
+                        image[offset : offset + len(raw)] = raw
         return bytes(image[width : (count + 1) * width])
 
 

@@ -21,10 +21,10 @@ from hil_rig.wire import Rack
 from hil_rig.world import HOLD_S, Happening, World
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from typing import Self
 
-    from config.schema_meter import MeterProfile
     from hil_rig.loads import Load
     from hil_rig.world import Quantities
 
@@ -50,7 +50,8 @@ class RigPort:
     """One socket: relay pin (BCM) and the level that closes it, meter, probe, and what its meter's counter says.
 
     The history of the port notes when its current passes ``limit_a``. ``refresh_s``: how often its meter renews its
-    registers, seconds; 0 = whenever it is asked.
+    registers, seconds; 0 = whenever it is asked. Ports with the same bus and unit share one meter and have a
+    ``channel`` each.
     """
 
     number: int
@@ -63,6 +64,7 @@ class RigPort:
     limit_a: float = math.inf
     counter_wh: float = 0.0
     refresh_s: float = 0.0
+    channel: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,6 @@ class Rig:
     """
 
     def __init__(self, cabinet: RigCabinet, directory: Path) -> None:
-        models = {port.model: load_meter(port.model) for port in cabinet.ports}
         self.pins_file = directory / "pins"
         self.onewire_root = directory / "w1"
         self.cabinet_c: float | None = None
@@ -117,8 +118,8 @@ class Rig:
         self._pins_fd = os.open(self.pins_file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._inputs_fd = open_inputs(str(self.pins_file))
         self.probes = Probes(self.onewire_root)
-        self.meters = {port.number: self._meter(port, models[port.model]) for port in cabinet.ports}
-        self._renewing = [self.meters[port.number] for port in cabinet.ports if port.refresh_s > 0]
+        self.meters = self._meters()
+        self._renewing = {id(meter): meter for meter in self.meters.values() if meter.refresh_s > 0}.values()
         self.racks = {bus.name: self._rack(bus) for bus in cabinet.buses}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rig", daemon=True)
@@ -230,12 +231,27 @@ class Rig:
             air_c = self.world.temperature_c() if self.cabinet_c is None else self.cabinet_c
             self.probes.write(self._cabinet.cabinet_probe, air_c)
 
-    def _meter(self, port: RigPort, model: MeterProfile) -> SimulatedMeter:
+    def _meters(self) -> dict[int, SimulatedMeter]:
+        """Return the meters by port: the same one for all ports that it serves."""
+        shared: dict[tuple[str, int], list[RigPort]] = {}
+        for port in self._cabinet.ports:
+            shared.setdefault((port.bus, port.unit), []).append(port)
+        meters: dict[int, SimulatedMeter] = {}
+        for ports in shared.values():
+            channels = {port.channel: port for port in ports}
+            first = channels[min(channels)]
+            sources = [self._measure(channels.get(channel, first)) for channel in range(1, max(channels) + 1)]
+            model = load_meter(first.model)
+            meter = SimulatedMeter(model, sources[0], more=sources[1:], refresh_s=first.refresh_s)
+            meters |= dict.fromkeys((port.number for port in ports), meter)
+        return meters
+
+    def _measure(self, port: RigPort) -> Callable[[], Quantities]:
         def measure() -> Quantities:
             self.catch_up()
             return self.world.meter(port.number)
 
-        return SimulatedMeter(model, measure, refresh_s=port.refresh_s)
+        return measure
 
     def _rack(self, bus: RigBus) -> Rack:
         units = {port.unit: self.meters[port.number] for port in self._cabinet.ports if port.bus == bus.name}

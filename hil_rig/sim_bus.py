@@ -70,16 +70,28 @@ def _lateness_s(longest_s: float, size: int, timing: MeterTiming) -> float:
 
 
 class SimLine:
-    """The bus worker of one line. ``sockets`` and ``limits`` by port; readings reach ``board`` once complete."""
+    """The bus worker of one line. ``sockets`` and ``limits`` by port; readings reach ``board`` once complete.
+
+    ``channels``: so many neighbours share one meter, which has one turn and is known by the first of them.
+    """
 
     def __init__(
-        self, sockets: Mapping[int, Socket], limits: Mapping[int, PortLimits], wire: Wire, board: Board
+        self,
+        sockets: Mapping[int, Socket],
+        limits: Mapping[int, PortLimits],
+        wire: Wire,
+        board: Board,
+        channels: int = 1,
     ) -> None:
+        ports = [*sockets]
+        groups = [tuple(ports[at : at + channels]) for at in range(0, len(ports), channels)]
+        self._meters = {group[0]: group for group in groups}
+        self._first = {port: group[0] for group in groups for port in group}
         self._sockets = sockets
         self._limits = limits
         self._wire = wire
         self._board = board
-        self._turns = {port: Turn(port) for port in sockets}
+        self._turns = {first: Turn(first) for first in self._meters}
         self._in_use = InUse()
         self._free_s = 0.0
         self._suspect: set[int] = set()
@@ -106,7 +118,7 @@ class SimLine:
     def _work(self) -> None:
         start_s = self._free_s
         live, wanted = self._board.wishes()
-        pressing = self._in_use.ports(live | wanted, start_s)
+        pressing = self._firsts(self._in_use.ports(live | wanted, start_s))
         turn = self._asked_twice or choose(self._turns.values(), start_s, pressing)
         if turn is None:
             self._free_s += _ALL_DEAD_S
@@ -115,10 +127,11 @@ class SimLine:
             self._asked_twice = turn
             return
         self._asked_twice = None
+        live, wanted = self._firsts(live), self._firsts(wanted)
         slow = energy_due(turn, self._turns.values(), start_s, live=live, wanted=wanted)
-        outcome = self._poll(turn.port, slow=slow)
-        good = isinstance(outcome, MeterReading)
-        if isinstance(outcome, MeterReading) and suspicious(outcome, self._limits[turn.port]):
+        outcomes = self._poll(turn.port, slow=slow)
+        good = any(isinstance(outcome, MeterReading) for outcome in outcomes.values())
+        if any(isinstance(one, MeterReading) and suspicious(one, self._limits[port]) for port, one in outcomes.items()):
             self._poll(turn.port, slow=False)
         self._turns[turn.port] = replace(
             turn,
@@ -127,35 +140,46 @@ class SimLine:
             energy_s=start_s if good and slow else turn.energy_s,
         )
 
-    def _discards(self, port: int) -> bool:
+    def _firsts(self, ports: frozenset[int]) -> frozenset[int]:
+        return frozenset(self._first[port] for port in ports if port in self._first)
+
+    def _dead(self, first: int) -> bool:
+        return any(self._sockets[port].dead for port in self._meters[first])
+
+    def _discards(self, first: int) -> bool:
         """Throw away the first reply after a failed read, if there is one; the question is repeated at once."""
-        if port not in self._suspect or self._sockets[port].dead:
+        if first not in self._suspect or self._dead(first):
             return False
-        self._suspect.discard(port)
+        self._suspect.discard(first)
         self._free_s += self._wire.timing.line.dead_s(self._wire.timing.fast[0])
         return True
 
-    def _poll(self, port: int, *, slow: bool) -> MeterReading | Missing:
-        socket, timing, wire = self._sockets[port], self._wire.timing, self._wire
+    def _poll(self, first: int, *, slow: bool) -> dict[int, MeterReading | Missing]:
+        """Read one meter; return what it said of each of its ports."""
+        timing, wire = self._wire.timing, self._wire
         size = timing.fast[0]
-        if socket.dead or wire.lost():
-            self._suspect.add(port)
+        if self._dead(first) or wire.lost():
+            self._suspect.add(first)
             self._free_s += timing.line.dead_s(size)
-            since_s = self._missing_since_s.setdefault(port, self._free_s)
-            return self._post(port, Missing(MissingReason.TIMEOUT, since_s))
+            return {port: self._missing(port, MissingReason.TIMEOUT) for port in self._meters[first]}
         sampled_s = self._free_s
         self._free_s += wire.good_s(size)
         taken_s = self._free_s
-        slow = slow or port not in self._energy
+        slow = slow or not any(port in self._energy for port in self._meters[first])
         self._free_s += sum(wire.good_s(more) for more in timing.slow) if slow else 0.0
-        reading = socket.sample(sampled_s, slow=slow)
+        return {port: self._sample(port, sampled_s, taken_s, slow=slow) for port in self._meters[first]}
+
+    def _missing(self, port: int, reason: MissingReason) -> MeterReading | Missing:
+        return self._post(port, Missing(reason, self._missing_since_s.setdefault(port, self._free_s)))
+
+    def _sample(self, port: int, sampled_s: float, taken_s: float, *, slow: bool) -> MeterReading | Missing:
+        reading = self._sockets[port].sample(sampled_s, slow=slow)
         if reading is None:
-            since_s = self._missing_since_s.setdefault(port, self._free_s)
-            return self._post(port, Missing(MissingReason.OUT_OF_RANGE, since_s))
+            return self._missing(port, MissingReason.OUT_OF_RANGE)
         self._missing_since_s.pop(port, None)
-        if reading.energy_wh is not None and (slow or not timing.slow):
+        if reading.energy_wh is not None and (slow or not self._wire.timing.slow):
             self._energy[port] = (reading.energy_wh, taken_s)
-        energy_wh, energy_taken_s = self._energy[port]
+        energy_wh, energy_taken_s = self._energy.get(port, (None, None))
         return self._post(port, replace(reading, taken_s=taken_s, energy_wh=energy_wh, energy_taken_s=energy_taken_s))
 
     def _post(self, port: int, outcome: MeterReading | Missing) -> MeterReading | Missing:

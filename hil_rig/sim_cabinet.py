@@ -127,7 +127,10 @@ class SimSocket:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a simulated cabinet is built. ``lines``: ports of each line. ``worst``, ``loss``: see ``sim_bus.Wire``."""
+    """How a simulated cabinet is built. ``lines``: ports of each line. ``worst``, ``loss``: see ``sim_bus.Wire``.
+
+    ``channels``: so many neighbours on a line share one meter.
+    """
 
     settings: Settings
     timing: MeterTiming
@@ -138,6 +141,7 @@ class Layout:
     worst: bool
     loss: float
     behind: bool = False
+    channels: int = 1
 
 
 @dataclass(slots=True)
@@ -214,6 +218,7 @@ class SimCabinet:
                 layout.settings.ports,
                 Wire(layout.timing, layout.worst, layout.loss, rng),
                 self._board,
+                layout.channels,
             )
             for line in layout.lines
         ]

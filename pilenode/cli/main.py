@@ -27,7 +27,10 @@ _COMMANDS = {
     "sessions": Late("pilenode.cli.sessions:command", Text("查看最近的会话。", "Show the newest sessions.")),
     "card": Late("pilenode.cli.card:command", Text("查看读卡器读到什么。", "Show what the card readers read.")),
     "tests": Late("pilenode.cli.periodic:command", Text("查看或进行周期试验。", "Show or run the periodic tests.")),
-    "meter": Late("pilenode.cli.meter:command", Text("查找、设置和核对电表。", "Find, set and check meters.")),
+    "meter": Late(
+        "pilenode.cli.meter:command",
+        Text("电表型号；查找、设置和核对电表。", "Meter models; find, set and check meters."),
+    ),
     "config": Late("pilenode.cli.config:command", Text("检查或显示配置。", "Check or show a configuration.")),
     "budget": Late(
         "pilenode.cli.budget:command", Text("计算最坏断电时间。", "Compute the worst-case time to an open relay.")

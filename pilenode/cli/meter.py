@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from pilenode.cli.bilingual import Group, Late, Text
 
+LIST = Text("列出所有电表型号。", "List all meter models.")
+SHOW = Text("显示一个型号：寄存器、请求帧、注意事项。", "Show one model: registers, requests, what to know.")
+CHECK = Text(
+    "检查电表型号文件，一次列出全部错误；正确时显示请求帧和读取时间。",
+    "Check a meter profile and list every error at once; show requests and times when it is good.",
+)
+
+_MODELS = {
+    "list": Late("pilenode.cli.meter_profiles:models", LIST),
+    "show": Late("pilenode.cli.meter_profiles:show", SHOW),
+    "check": Late("pilenode.cli.meter_profiles:check", CHECK),
+}
 _LINE = {
     "scan": Late(
         "pilenode.cli.meter_scan:scan",
@@ -32,8 +44,8 @@ _LINE = {
 command = Group(
     "meter",
     text=Text(
-        "查找、判断、设置和核对电表。使用串口的命令须先停止保护进程。",
-        "Find, identify, set and check meters. Commands that use a serial line need guard to be stopped.",
+        "电表型号；查找、判断、设置和核对电表。使用串口的命令须先停止保护进程。",
+        "Meter models; find, identify, set and check meters. Commands that use a serial line need guard to be stopped.",
     ),
-    late=_LINE,
+    late=_MODELS | _LINE,
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from config.load import load, load_meter, meters
+from config.load import load
+from config.meter_files import load_meter, meters
 from drivers.identify import Identity, Model
 from drivers.scan import Probe
 from drivers.settings import Setting
 from drivers.wire import Format
-from pilenode.guard.assemble import register_map
+from pilenode.guard.meter_map import register_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

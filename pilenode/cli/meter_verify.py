@@ -6,8 +6,8 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from config.load import load_meter
-from drivers.meter import Meter
+from config.meter_files import load_meter
+from drivers.meter import MeterDevice
 from drivers.power_check import PowerCheck, PowerVerdict, check_power
 from pilenode.cli.bilingual import Number, Text, argument, option
 from pilenode.cli.codes import READINGS
@@ -15,7 +15,8 @@ from pilenode.cli.exits import Exit
 from pilenode.cli.line_errors import LineError
 from pilenode.cli.meter_line import on_line
 from pilenode.cli.meter_models import factory_format
-from pilenode.guard.assemble import register_map
+from pilenode.cli.terminal import Misuse
+from pilenode.guard.meter_map import register_map
 from safety.reading import MeterReading, Missing, MissingReason
 
 if TYPE_CHECKING:
@@ -34,6 +35,13 @@ if TYPE_CHECKING:
 @argument("name", metavar="MODEL", text=Text("型号，即档案名。", "Model: the name of its profile."))
 @argument("unit", type=Number(int, 1, 247), text=Text("电表地址。", "Its address."))
 @option(
+    "--channel",
+    type=Number(int, 1, 8),
+    default=1,
+    show_default=True,
+    text=Text("多通道电表的通道。", "Channel of a meter that has several."),
+)
+@option(
     "--readings",
     type=Number(int, 3, 100),
     default=10,
@@ -45,20 +53,25 @@ if TYPE_CHECKING:
     type=Number(float, 0, 60),
     text=Text("读数间隔，秒；默认为电表刷新周期。", "Pause between readings, seconds; default: that of the model."),
 )
-def verify(terminal: Terminal, place: Place, name: str, unit: int, *, readings: int, every_s: float | None) -> int:
+def verify(
+    terminal: Terminal, place: Place, name: str, unit: int, *, channel: int, readings: int, every_s: float | None
+) -> int:
     """Read as guard reads, print every reading, and judge."""
     profile = load_meter(name)
+    channels = 1 + len(profile.channel)
+    if channel > channels:
+        raise Misuse(f"--channel：{name} 只有 {channels} 个通道。", f"--channel: {name} has {channels} of them.")
     format_ = place.chosen(factory_format(profile))
     pause_s = profile.refresh_ms / 1000 if every_s is None else every_s
     good: list[MeterReading] = []
     with contextlib.closing(place.lines(format_.baud, format_.parity, format_.stopbits)) as line:
-        meter = Meter(line, unit, register_map(profile))
+        device = MeterDevice(line, unit, register_map(profile))
         if not terminal.json:
             terminal.line(terminal.pick(f"{'电压 V':>7}", f"{'V':>9}") + f"{'A':>9}{'W':>9}{'PF':>7}{'V·I·PF':>10}")
         for number in range(readings):
             if number:
                 time.sleep(pause_s)
-            reading = meter.poll(time.monotonic, slow=False)
+            reading = device.poll(time.monotonic, slow=False)[channel]
             if isinstance(reading, MeterReading):
                 good.append(reading)
             elif reading.reason is MissingReason.BUS_LOST:

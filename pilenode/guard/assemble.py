@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from config.load import cabinet_limits, completion_limits, load_meter, max_duration_s, port_limits
 from drivers.adc import SpiPins, Thermistors
 from drivers.bus import SerialLine
 from drivers.gpio import GpioContacts, GpioIndicators, GpioRelays, InputSpec, OutputSpec
-from drivers.meter import Meter
+from drivers.meter import MeterDevice
 from drivers.onewire import OneWire
-from drivers.registers import Block, Field, RegisterMap
 from drivers.temperature_module import TemperatureModule
 from drivers.thermistor import Divider
 from pilenode.guard.board import CABINET
 from pilenode.guard.indicators import Light
+from pilenode.guard.meter_map import register_map
 from pilenode.guard.module_turns import ModuleTurn
 from pilenode.guard.off import OffLine, ordered
+from pilenode.guard.workers import FittedMeter
 from safety.catalogue_entry import Effect
 from safety.state import Contact, Settings
 
 if TYPE_CHECKING:
-    from config.schema import Bus, Config, Inlet, Input
-    from config.schema import Meter as MeterTable
-    from config.schema_meter import MeterProfile
+    from config.schema import Bus, Config, Inlet, Input, Meter
     from config.schema_probe import Probe
     from drivers.contracts import ProbeRound
     from drivers.gpio import PinFactory
 
 #: Name of the contactor's auxiliary contact among the inputs; the schema allows no blank in a name of the user's.
 FEEDBACK = "contactor feedback"
-_QUANTITIES = ("voltage_v", "current_a", "power_w", "energy_wh", "power_factor", "frequency_hz")
 
 
 def settings(config: Config) -> Settings:
@@ -53,45 +52,27 @@ def _contact(entry: Input) -> Contact:
     return Contact(entry.name, code, entry.debounce_s, effect, tuple(entry.ports))
 
 
-def register_map(profile: MeterProfile) -> RegisterMap:
-    """Return the driver's register map of a meter profile."""
-    values = {name: value for name in _QUANTITIES if (value := getattr(profile.values, name)) is not None}
-    blocks = tuple(
-        Block(
-            name=block.name,
-            start=block.start,
-            count=block.count,
-            fast=block.rate == "fast",
-            fields=tuple(
-                Field(name, value.address, value.type, value.scale, value.word_order)
-                for name, value in values.items()
-                if value.block == block.name
-            ),
-        )
-        for block in profile.block
-    )
-    return RegisterMap(
-        model=profile.model,
-        function=profile.function,
-        bytes_per_register=profile.bytes_per_register,
-        blocks=blocks,
-        signed_power=profile.signed_power,
-    )
-
-
 def line(bus: Bus) -> SerialLine:
     """Return the serial line of a bus. Nothing is opened yet that could fail."""
     return SerialLine(bus.device, bus.baud, bus.parity, bus.stopbits, turnaround_s=bus.turnaround_ms / 1000)
 
 
-def meters(config: Config, bus: str, wire: SerialLine) -> dict[int, Meter]:
-    """Return the meters on one bus by port number, the inlet meter under ``CABINET``."""
-    found = {port.number: port.meter for port in config.port if port.meter.bus == bus}
-    fitted: dict[int, MeterTable | Inlet] = {**found}
-    inlet = config.cabinet.inlet
-    if inlet is not None and inlet.bus == bus:
-        fitted[CABINET] = inlet
-    return {number: Meter(wire, one.unit, register_map(load_meter(one.model))) for number, one in fitted.items()}
+def meters(config: Config, bus: str, wire: SerialLine) -> list[FittedMeter]:
+    """Return every meter on one bus with the ports that its channels serve; the inlet counts as port ``CABINET``."""
+    fitted: list[tuple[int, Meter | Inlet]] = [(port.number, port.meter) for port in config.port]
+    if config.cabinet.inlet is not None:
+        fitted.append((CABINET, config.cabinet.inlet))
+    ports: dict[int, dict[int, int]] = {}
+    models: dict[int, str] = {}
+    for number, one in fitted:
+        if one.bus == bus:
+            ports.setdefault(one.unit, {})[one.channel] = number
+            models[one.unit] = one.model
+    own = Path(config.meters.directory)
+    return [
+        FittedMeter(MeterDevice(wire, unit, register_map(load_meter(models[unit], own))), served)
+        for unit, served in ports.items()
+    ]
 
 
 def relays(config: Config, factory: PinFactory) -> tuple[GpioRelays, GpioContacts]:

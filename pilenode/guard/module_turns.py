@@ -18,9 +18,9 @@ from safety.reading import ProbeReading
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from drivers.meter import Meter
     from drivers.temperature_module import TemperatureModule
     from pilenode.guard.board import Board
+    from pilenode.guard.workers import FittedMeter
     from safety.limits import PortLimits
 
 
@@ -56,7 +56,7 @@ class ModuleBusWorker(BusWorker):
         self,
         name: str,
         board: Board,
-        meters: Mapping[int, Meter],
+        meters: Sequence[FittedMeter],
         limits: Mapping[int, PortLimits],
         modules: Sequence[ModuleTurn],
     ) -> None:

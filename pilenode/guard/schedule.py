@@ -41,7 +41,10 @@ ENERGY_STARVED_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What is remembered of one meter. Times are seconds, monotonic; ``tried_s`` None = not yet."""
+    """What is remembered of one meter, known by the first of its ports. Times are seconds, monotonic.
+
+    ``tried_s`` None = not yet.
+    """
 
     port: int
     tried_s: float | None = None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 from pilenode import clock
 from pilenode.guard.schedule import InUse, Turn, choose, energy_due
@@ -12,12 +12,12 @@ from safety.overload import suspicious
 from safety.reading import MeterReading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from drivers.contracts import ProbeRound
-    from drivers.meter import Meter
     from pilenode.guard.board import Board
     from safety.limits import PortLimits
+    from safety.reading import Missing
 
 #: Pause when every meter of a bus is in its back-off, seconds.
 _ALL_DEAD_S = 0.05
@@ -47,25 +47,43 @@ class Worker(threading.Thread):
         raise NotImplementedError
 
 
-class BusWorker(Worker):
-    """Polls the meters of one bus for ever. ``meters`` by port number, the inlet meter under ``board.CABINET``."""
+class PolledMeter(Protocol):
+    """A meter as the worker needs it (``drivers.meter.MeterDevice``)."""
 
-    def __init__(self, name: str, board: Board, meters: Mapping[int, Meter], limits: Mapping[int, PortLimits]) -> None:
+    def poll(self, now: Callable[[], float], *, slow: bool) -> Mapping[int, MeterReading | Missing]:
+        """Return a reading for every channel, or why there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class FittedMeter:
+    """A meter and the ports that its channels serve, channel to port; the inlet is port ``board.CABINET``."""
+
+    meter: PolledMeter
+    ports: Mapping[int, int]
+
+
+class BusWorker(Worker):
+    """Polls the meters of one bus for ever. A meter with several ports has one turn, known by the first of them."""
+
+    def __init__(
+        self, name: str, board: Board, meters: Iterable[FittedMeter], limits: Mapping[int, PortLimits]
+    ) -> None:
         super().__init__(f"bus-{name}", board)
-        self._meters = meters
+        self._meters = {min(one.ports.values()): one for one in meters}
+        self._first = {port: first for first, one in self._meters.items() for port in one.ports.values()}
         self._limits = limits
-        self._turns = {port: Turn(port) for port in meters}
+        self._turns = {first: Turn(first) for first in self._meters}
         self._in_use = InUse()
 
     def _work(self) -> None:
         now = clock.monotonic_s()
         live, wanted = self._board.wishes()
-        turn = choose(self._turns.values(), now, self._in_use.ports(live | wanted, now))
+        turn = choose(self._turns.values(), now, self._firsts(self._in_use.ports(live | wanted, now)))
         if turn is None:
             self._halt.wait(_ALL_DEAD_S)
             return
-        slow = energy_due(turn, self._turns.values(), now, live=live, wanted=wanted)
-        good = self._poll(turn.port, slow=slow)
+        slow = energy_due(turn, self._turns.values(), now, live=self._firsts(live), wanted=self._firsts(wanted))
+        good = self._poll(self._meters[turn.port], slow=slow)
         self._turns[turn.port] = replace(
             turn,
             tried_s=now,
@@ -73,15 +91,27 @@ class BusWorker(Worker):
             energy_s=now if good and slow else turn.energy_s,
         )
 
-    def _poll(self, port: int, *, slow: bool) -> bool:
-        outcome = self._meters[port].poll(clock.monotonic_s, slow=slow)
-        self._board.put_meter(port, outcome)
-        if not isinstance(outcome, MeterReading):
-            return False
-        if port in self._limits and suspicious(outcome, self._limits[port]):
+    def _firsts(self, ports: Iterable[int]) -> frozenset[int]:
+        """Return by which ports the meters of ``ports`` are known here; ports of other buses have none."""
+        return frozenset(self._first[port] for port in ports if port in self._first)
+
+    def _poll(self, fitted: FittedMeter, *, slow: bool) -> bool:
+        """Read a meter and post what it said; return whether any of its ports has a reading."""
+        outcomes = self._post(fitted, slow=slow)
+        if any(self._suspicious(port, outcome) for port, outcome in outcomes.items()):
             # The second sample that the fast stage asks for need not wait a whole sweep.
-            self._board.put_meter(port, self._meters[port].poll(clock.monotonic_s, slow=False))
-        return True
+            self._post(fitted, slow=False)
+        return any(isinstance(outcome, MeterReading) for outcome in outcomes.values())
+
+    def _post(self, fitted: FittedMeter, *, slow: bool) -> dict[int, MeterReading | Missing]:
+        found = fitted.meter.poll(clock.monotonic_s, slow=slow)
+        outcomes = {port: found[channel] for channel, port in fitted.ports.items()}
+        for port, outcome in outcomes.items():
+            self._board.put_meter(port, outcome)
+        return outcomes
+
+    def _suspicious(self, port: int, outcome: MeterReading | Missing) -> bool:
+        return isinstance(outcome, MeterReading) and port in self._limits and suspicious(outcome, self._limits[port])
 
 
 class ProbeWorker(Worker):

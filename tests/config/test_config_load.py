@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from config import load
+from config import load, meter_files
 from config.errors import WORDS, ConfigError
 from config.read import LONGEST_FILE
 
@@ -222,6 +222,6 @@ def test_dos_line_ends_change_nothing(good: str) -> None:
 
 def test_the_data_files_lie_beside_the_code() -> None:
     """Meters and profiles are found from the package itself, so an installed wheel has them too."""
-    assert Path(load.__file__).parent / "meters" == load.METERS
+    assert Path(load.__file__).parent / "meters" == meter_files.METERS
     assert "pzem004t-v3" in load.meters()
     assert load.profiles() == ["default", "demo", "strict"]

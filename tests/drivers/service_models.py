@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from config.load import load_meter, load_meter_text
+from config.meter_files import load_meter, load_meter_text
 from config.schema_meter import MeterCode, MeterCommand, MeterCommission, MeterWrite
 from drivers.bus import SerialLine
 from hil_rig.commissioning import ServiceMeter, ServiceRack, on_one_wire

@@ -1,7 +1,8 @@
 """Golden frames: every shipped meter profile against requests and replies written down beside it.
 
 The frames of a profile are in ``frames/<model>.toml``: bytes as they go over the wire, and the values they mean
-before the sign of the power is dropped. A frame may cover a block of the profile or another published range.
+before the sign of the power is dropped and its scale is found. A frame may cover a block of the profile or another
+published range.
 """
 
 from __future__ import annotations
@@ -9,25 +10,26 @@ from __future__ import annotations
 import struct
 import tomllib
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import pytest
 
 from config.load import load_meter, meters
 from drivers.frames import Question
 from drivers.registers import Block, RegisterMap, decode
-from pilenode.guard.assemble import register_map
+from pilenode.guard.meter_map import register_map
 
 FRAMES = Path(__file__).parent / "frames"
 
 
 class Frame(TypedDict):
-    """One exchange, in hex, and what it means."""
+    """One exchange, in hex, and what it means: in the first channel, and in further ones."""
 
     origin: str
     request: str
     reply: str
     values: dict[str, float]
+    channel: NotRequired[list[dict[str, float]]]
 
 
 def frames_of(model: str) -> list[Frame]:
@@ -48,7 +50,11 @@ def block_of(table: RegisterMap, start: int, count: int) -> Block:
     fields = [field for block in table.blocks for field in block.fields]
     width = table.bytes_per_register
     end = start + count
-    inside = [field for field in fields if start <= field.address and field.address + field.size // width <= end]
+    inside = [
+        field
+        for field in fields
+        if all(start <= address and address + field.size // width <= end for address in field.addresses)
+    ]
     return Block("frame", start, count, fast=True, fields=tuple(inside))
 
 
@@ -68,11 +74,16 @@ def test_a_frame_means_its_values(model: str, frame: Frame) -> None:
     table = register_map(load_meter(model))
     request, reply = bytes.fromhex(frame["request"]), bytes.fromhex(frame["reply"])
     start, count = range_of(frame)
-    question = Question(request[0], table.function, start, count, table.bytes_per_register)
+    width, lies = table.bytes_per_register, table.byte_count_lies
+    question = Question(request[0], table.function, start, count, width, byte_count_lies=lies)
     assert question.frame == request
     data = question.check(reply)
     assert isinstance(data, bytes)
-    assert decode(block_of(table, start, count), data, table.bytes_per_register) == pytest.approx(frame["values"])
+    block = block_of(table, start, count)
+    expected = [frame["values"], *frame.get("channel", [])]
+    assert len(expected) == max(field.channel for field in block.fields)
+    for channel, values in enumerate(expected, 1):
+        assert decode(block, data, width, channel) == pytest.approx(values)
 
 
 def test_no_frame_file_is_left_over() -> None:

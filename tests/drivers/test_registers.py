@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.registers import MAX_DATA_BYTES, Block, Field, FieldType, RegisterMap, WordOrder, decode
+from drivers.registers import Block, Field, FieldType, RegisterMap, WordOrder, decode
+from safety.read_plan import MAX_DATA_BYTES
 
 VOLTAGE = Field("voltage_v", 0, "u16", 0.1)
 CURRENT = Field("current_a", 1, "u32", 0.001, "low_first")
@@ -19,6 +20,16 @@ ENERGY = Field("energy_wh", 100, "u32", 10)
 FAST = Block("fast", 0, 4, fast=True, fields=(VOLTAGE, CURRENT, POWER))
 SLOW = Block("slow", 100, 2, fast=False, fields=(ENERGY,))
 TABLE = RegisterMap("sample", 4, 2, (FAST, SLOW), signed_power=True)
+
+LATE = Field("energy_wh", 102, "u32")
+FACTOR = Field("power_factor", 4, "u16", 0.001)
+
+
+def _with(*fields: Field) -> Block:
+    """Return the fast block one register longer, with these fields in the place of its own or beside them."""
+    named = {field.name: field for field in (*FAST.fields, *fields)}
+    return replace(FAST, count=5, fields=tuple(named.values()))
+
 
 TYPES: tuple[FieldType, ...] = ("u16", "s16", "u32", "s32", "f32")
 ORDERS: tuple[WordOrder, ...] = ("high_first", "low_first")
@@ -120,7 +131,18 @@ def test_a_block_that_contradicts_itself_is_refused(change: dict[str, object], s
         ({"bytes_per_register": 3}, "neither 2 nor 4"),
         ({"bytes_per_register": 4}, "u16 does not fill a register of 4 bytes"),
         ({"blocks": (FAST, SLOW, replace(SLOW, start=99))}, "share a name"),
-        ({"blocks": (FAST, SLOW, replace(SLOW, name="again"))}, "appears in two blocks"),
+        ({"blocks": (FAST, SLOW, replace(SLOW, name="again"))}, "blocks slow and again overlap"),
+        (
+            {"blocks": (FAST, SLOW, replace(SLOW, name="again", start=101, count=3, fields=(LATE,)))},
+            "blocks slow and again overl",
+        ),
+        ({"blocks": (FAST, SLOW, replace(SLOW, name="again", start=102, fields=(LATE,)))}, "appears in two blocks"),
+        ({"blocks": (replace(FAST, fields=(*FAST.fields, replace(VOLTAGE, channel=3))), SLOW)}, "do not count from 1"),
+        ({"blocks": (replace(FAST, fields=(*FAST.fields, replace(VOLTAGE, channel=2))), SLOW)}, "must be in a fast"),
+        ({"blocks": (_with(replace(POWER, scales=(1.0, 10.0))), SLOW)}, "beside a fast power_factor"),
+        ({"blocks": (_with(replace(VOLTAGE, scale=1.0, scales=(1.0, 10.0)), FACTOR), SLOW)}, "for power_w alone"),
+        ({"blocks": (_with(replace(POWER, scale=0.1, scales=(1.0, 10.0)), FACTOR), SLOW)}, "for power_w alone"),
+        ({"blocks": ()}, "must be in a fast block"),
         ({"blocks": (FAST,)}, "energy_wh is in no block"),
         ({"blocks": (replace(FAST, fast=False), SLOW)}, "current_a, power_w, voltage_v must be in a fast block"),
         ({"blocks": (replace(FAST, count=2, fields=(VOLTAGE, CURRENT)), SLOW)}, "u32 at 1 reaches past block fast"),

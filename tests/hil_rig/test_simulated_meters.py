@@ -6,6 +6,7 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from config.load import load_meter, meters
 from config.schema_meter import MeterValue
@@ -100,10 +101,11 @@ def test_every_shipped_profile_can_be_simulated(name: str) -> None:
         for quantity in Quantities.__slots__:
             value = getattr(model.values, quantity)
             if value is not None and value.block == block.name:
+                value = replace(value, scale=value.scales[0]) if value.scales else value
+                phases = [replace(value, address=address) for address in (value.address, *value.plus)]
+                shown = sum(value_in(frame[3:], model, phase, block.start) for phase in phases)
                 step = 1e-5 * getattr(measured, quantity) if value.type == "f32" else value.scale / 2 * 1.001
-                assert value_in(frame[3:], model, value, block.start) == pytest.approx(
-                    getattr(measured, quantity), abs=step
-                )
+                assert shown == pytest.approx(getattr(measured, quantity), abs=len(phases) * step)
                 found.add(quantity)
     assert {"voltage_v", "current_a", "power_w", "energy_wh"} <= found
 
@@ -291,3 +293,47 @@ def test_a_frozen_meter_is_not_renewed() -> None:
     meter.faults.frozen = True
     clock.now_s, source.now = 105.0, Quantities(230.0, 9.0, 2000.0, 1.0, 50.0, 99.0)
     assert ask(meter, 4, 0, 10) == GOOD
+
+
+# -- several channels --------------------------------------------------------------------------------------
+
+
+def test_the_vendors_frame_of_a_jsy_mk_194t() -> None:
+    """Byte for byte the example of the manual, wrong byte count and its CRC included."""
+    first = Quantities(239.5743, 3.7899, 909.4314, 1.0, 50.03, 1170.0)
+    second = Quantities(236.7225, 39.2889, 9302.1976, 1.0, 50.03, 2017.0)
+    frame = ask(SimulatedMeter(load_meter("jsy-mk-194t"), Source(first), more=[Source(second)]), 3, 0x48, 14)
+    # the two registers of negative energy are not simulated: 0x4D and 0x55 read 0
+    vendor = bytearray.fromhex(
+        "01 03 48 00 24 8E 5F 00 00 94 0B 00 8A C4 AA 00 00 2D B4 00 00 03 E8 00 00 26 16 00 00 00 00 00 00 13 8B "
+        "00 24 1E F9 00 05 FE B9 05 8B 67 18 00 00 4E CA 00 00 03 E8 00 00 3D A2"
+    )
+    for register in (0x4D, 0x55):
+        at = 3 + 4 * (register - 0x48)
+        vendor[at : at + 4] = bytes(4)
+    assert body(frame) == bytes(vendor)
+
+
+def test_a_channel_without_a_load_shows_the_supply_alone() -> None:
+    """Half of a two-channel meter may be unused: it measures the same two wires and nothing else."""
+    meter = SimulatedMeter(load_meter("jsy-mk-193"), Source(Quantities(220.0, 2.0, 400.0, 0.91, 50.0, 1230.0)))
+    volts, amps, watts = struct.unpack(">3H", ask(meter, 3, 0x10A, 3)[3:-2])
+    assert (volts, amps, watts) == (22_000, 0, 0)
+
+
+def test_gaps_are_readable_where_the_profile_says_so() -> None:
+    """A DDS238 answers over its reserved registers; a DDM18SD refuses what lies between its blocks."""
+    open_gap = SimulatedMeter(load_meter("dds238-2-v1"), Source())
+    assert len(ask(open_gap, 3, 6, 12)) == 5 + 24
+    closed = SimulatedMeter(load_meter("ddm18sd"), Source())
+    assert body(ask(closed, 4, 0, 10)) == bytes.fromhex("01 84 02")
+
+
+def test_faults_of_a_meter_concern_all_its_channels() -> None:
+    """Frozen registers are frozen for both sockets."""
+    first, second = Source(), Source()
+    meter = SimulatedMeter(load_meter("jsy-mk-193"), first, more=[second])
+    before = ask(meter, 3, 0x100, 20)
+    meter.faults.frozen = True
+    first.now = second.now = Quantities(230.0, 9.0, 2000.0, 1.0, 50.0, 99.0)
+    assert ask(meter, 3, 0x100, 20) == before

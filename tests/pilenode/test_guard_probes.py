@@ -15,7 +15,7 @@ from pilenode.guard import assemble
 from pilenode.guard.board import CABINET, Board
 from pilenode.guard.module_turns import ModuleBusWorker, ModuleTurn
 from pilenode.guard.schedule import FIRST_PAUSE_S, PATIENCE
-from pilenode.guard.workers import ProbeWorker
+from pilenode.guard.workers import FittedMeter, ProbeWorker
 from safety.limits import PortLimits
 from safety.reading import MeterReading, Missing, MissingReason, ProbeReading
 
@@ -80,11 +80,11 @@ class FakeMeter:
     def __init__(self, log: Log, name: int) -> None:
         self._log, self._name = log, name
 
-    def poll(self, now: Callable[[], float], *, slow: bool) -> MeterReading:
+    def poll(self, now: Callable[[], float], *, slow: bool) -> dict[int, MeterReading | Missing]:
         """Note."""
         assert slow in (True, False)
         self._log.polled.append(self._name)
-        return MeterReading(now(), 220.0, 0.1, 20.0)
+        return {1: MeterReading(now(), 220.0, 0.1, 20.0)}
 
 
 class FakeModule:
@@ -110,9 +110,9 @@ def time_s(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def worker(log: Log, ports: int, *modules: ModuleTurn) -> ModuleBusWorker:
     """Return the worker of a bus with so many meters."""
     board = Board(range(1, max(ports, 1) + 1), [1], 0.0)
-    meters = {port: FakeMeter(log, port) for port in range(1, ports + 1)}
-    limits = {port: PortLimits() for port in meters}
-    return ModuleBusWorker("main", board, meters, limits, modules)  # type: ignore[arg-type] # stand-ins
+    meters = [FittedMeter(FakeMeter(log, port), {1: port}) for port in range(1, ports + 1)]
+    limits = {port: PortLimits() for port in range(1, ports + 1)}
+    return ModuleBusWorker("main", board, meters, limits, modules)
 
 
 def turn(log: Log, interval_s: float = 0.0, name: str = "module") -> ModuleTurn:

@@ -21,16 +21,15 @@ from pilenode.guard.schedule import (
     energy_due,
     pause_s,
 )
-from pilenode.guard.workers import BusWorker
+from pilenode.guard.workers import BusWorker, FittedMeter
 from safety import budget
 from safety.budget import MeterTiming, line_timing, oldest_s, seen
 from safety.limits import PortLimits
 from safety.reading import MeterReading, Missing, MissingReason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from drivers.meter import Meter
     from pilenode.guard.board import Board
 
 
@@ -217,8 +216,11 @@ class WiredMeter:
         self.suspect = False
         self._energy = False
 
-    def poll(self, now: Callable[[], float], *, slow: bool) -> MeterReading | Missing:
+    def poll(self, now: Callable[[], float], *, slow: bool) -> dict[int, MeterReading | Missing]:
         """Let the time of one poll pass."""
+        return {1: self._poll(now, slow=slow)}
+
+    def _poll(self, now: Callable[[], float], *, slow: bool) -> MeterReading | Missing:
         wire, line = self._wire, self.timing.line
         if self.dead:
             self.suspect = True
@@ -275,7 +277,8 @@ class Trouble:
 def _bus(wire: Wire, ports: int, model: MeterTiming) -> tuple[BusWorker, dict[int, WiredMeter]]:
     meters = {port: WiredMeter(wire, port, model) for port in range(1, ports + 1)}
     limits = dict.fromkeys(meters, PortLimits(power_limit_w=10_000.0))
-    return BusWorker("test", cast("Board", wire), cast("Mapping[int, Meter]", meters), limits), meters
+    fitted = [FittedMeter(meter, {1: port}) for port, meter in meters.items()]
+    return BusWorker("test", cast("Board", wire), fitted, limits), meters
 
 
 PZEM = MeterTiming(line_timing(9600, "N", 1, 0.1), fast=(20,))
@@ -354,6 +357,86 @@ def test_a_wanted_register_is_read_within_two_rounds(monkeypatch: pytest.MonkeyP
             worker._work()
             assert wire.now_s - since_s <= 2 * 10 * SDM.full_s + 1.0
         wire.wanted = frozenset()
+
+
+# -- a meter with several ports ----------------------------------------------------------------------------
+
+
+class SharedMeter(WiredMeter):
+    """A meter with two channels; the second is overloaded or dead by itself when the test says so."""
+
+    def __init__(self, wire: Wire, timing: MeterTiming) -> None:
+        super().__init__(wire, 1, timing)
+        self.polls: list[bool] = []
+        self.second_overload = False
+        self.second_lost = False
+
+    def poll(self, now: Callable[[], float], *, slow: bool) -> dict[int, MeterReading | Missing]:
+        """Let the time of one poll pass, for both channels together."""
+        self.polls.append(slow)
+        first = super().poll(now, slow=slow)[1]
+        if not isinstance(first, MeterReading):
+            return {1: first, 2: first}
+        second = replace(first, current_a=30.0 if self.second_overload else 1.0)
+        return {1: first, 2: Missing(MissingReason.OUT_OF_RANGE, now()) if self.second_lost else second}
+
+
+def _shared(wire: Wire) -> tuple[BusWorker, SharedMeter]:
+    meter = SharedMeter(wire, PZEM)
+    limits = dict.fromkeys((5, 9), PortLimits(power_limit_w=10_000.0))
+    return BusWorker("test", cast("Board", wire), [FittedMeter(meter, {1: 9, 2: 5})], limits), meter
+
+
+def test_one_poll_serves_every_port_of_a_meter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ports have a reading of the same moment, and the meter was asked once."""
+    wire = Wire(frozenset({9}))
+    monkeypatch.setattr(clock, "monotonic_s", wire)
+    worker, meter = _shared(wire)
+    worker._work()
+    assert meter.polls == [True]
+    assert wire.posted[5] == wire.posted[9]
+
+
+def test_an_overload_on_any_port_of_a_meter_is_confirmed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second sample is one more poll, whichever of the ports shows the hazard, and it goes to both."""
+    wire = Wire(frozenset())
+    monkeypatch.setattr(clock, "monotonic_s", wire)
+    worker, meter = _shared(wire)
+    meter.second_overload = True
+    worker._work()
+    assert meter.polls == [True, False]
+    assert [len(wire.posted[port]) for port in (5, 9)] == [2, 2]
+
+
+def test_a_meter_that_answers_is_not_dead_because_one_channel_talks_nonsense(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other port goes on being read at full pace; silence of both is what counts as a failure."""
+    wire = Wire(frozenset())
+    monkeypatch.setattr(clock, "monotonic_s", wire)
+    worker, meter = _shared(wire)
+    meter.second_lost = True
+    for _ in range(PATIENCE + 2):
+        worker._work()
+    assert len(wire.posted[9]) == PATIENCE + 2
+    assert 5 not in wire.posted
+    meter.dead = True
+    for _ in range(PATIENCE):
+        worker._work()
+    assert worker._turns[5].failures == PATIENCE
+
+
+@pytest.mark.parametrize("port", [5, 9])
+def test_a_wish_for_any_port_is_one_for_its_meter(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    """The energy register of a session that ends rides along at the next turn, whichever channel it hangs on."""
+    wire = Wire(frozenset())
+    monkeypatch.setattr(clock, "monotonic_s", wire)
+    worker, meter = _shared(wire)
+    worker._work()
+    wire.now_s += 2.0
+    worker._work()
+    wire.wanted = frozenset({port})
+    wire.now_s += 2.0
+    worker._work()
+    assert meter.polls == [True, False, True]
 
 
 def test_the_tick_of_the_budget_is_that_of_the_loop() -> None:

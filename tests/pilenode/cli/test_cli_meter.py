@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from config.load import METERS
+from config.meter_files import METERS
 from drivers.bus import SerialLine
 from drivers.scan import Progress
 from drivers.wire import Format
@@ -168,7 +168,7 @@ def test_scan_takes_the_line_of_a_configuration(run: Run, bench: Bench, tmp_path
     example = (METERS.parent / "example.toml").read_text(encoding="utf-8")
     with bench() as rack:
         path = tmp_path / "cabinet.toml"
-        text, count = re.subn(r'(?m)^device = ".*"$', f'device = "{rack.device}"', example, count=1)  # the bus stands first
+        text, count = re.subn(r'(?m)^device = ".*"$', f'device = "{rack.device}"', example, count=1)
         assert count == 1
         path.write_text(text, encoding="utf-8")
         name = re.search(r'(?s)\[\[bus\]\].*?name = "([^"]+)"', text)
