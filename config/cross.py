@@ -7,6 +7,7 @@ that was refused is simply absent. So a rule speaks up beside the other problems
 from __future__ import annotations
 
 import os
+import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _LONGEST_SOCKET_PATH = 107
 #: The only kind of contact that may concern some ports alone, and the only one whose alarm may do less than cut.
 _KIND_WITH_PORTS, _KIND_WITH_POLICY = "rcd", "door"
+#: Names that the kernel gives to USB adapters in the order in which it finds them.
+_NUMBERED = re.compile(r"/dev/tty(?:USB|ACM)\d+")
 #: A lease must outlive this many polls, or one late answer ends every session.
 _POLLS_PER_LEASE = 3
 
@@ -108,6 +111,14 @@ def _duplicates(tree: object, more_pins: Iterable[tuple[Path, object]]) -> Itera
     yield from unique([*each(tree, "port", "probe", "id"), *one(tree, "cabinet", "probe", "id")])
     yield from unique([*one(tree, "guard", "socket"), *one(tree, "station", "control_socket")])
     yield from _addresses(tree)
+
+
+def _numbered(tree: object) -> Iterator[Finding]:
+    """Yield every bus whose adapter is named by its number, where there are several: then they can change places."""
+    found = [(path, name) for path, name in each(tree, "bus", "device") if _NUMBERED.fullmatch(str(name))]
+    if len({name for _, name in found}) > 1:
+        for path, name in found:
+            yield Finding(path, "unstable_name", f"{name} 按编号命名。", f"{name} is a number, not an adapter.")
 
 
 def unknown(path: Path, name: object, known: Sequence[str]) -> Finding:
@@ -295,6 +306,7 @@ def config_findings(
     their places that other rules know of (``config.cross_probe.pins``).
     """
     yield from _duplicates(tree, more_pins)
+    yield from _numbered(tree)
     yield from _references(tree, models, profiles)
     yield from _port_limits(tree)
     yield from _orders(tree)

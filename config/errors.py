@@ -94,6 +94,12 @@ WORDS: dict[str, Wording] = {
         "Choose one of the values listed.",
     ),
     "duplicate": Wording("重复使用。", "This is used twice.", "每处使用不同的值。", "Give each its own."),
+    "unstable_name": Wording(
+        "按编号命名的转换器在下次启动后可能互换，读数会归到别的端口。",
+        "Numbered adapters may change places at the next start, and readings would be taken for another port's.",
+        "改用 /dev/serial/by-id/…；ls -l /dev/serial/by-id 列出名称。",
+        "Use /dev/serial/by-id/…; ls -l /dev/serial/by-id lists the names.",
+    ),
     "unknown_reference": Wording(
         "引用的名称不存在。",
         "The name refers to nothing.",

@@ -65,7 +65,7 @@ class SerialLine:
     or 2, ``turnaround_s`` the longest time a meter on this line takes to begin its reply (above 0). The device is
     locked (flock) while open and opened at the first read; without it every read returns BUS_LOST at once and tries to
     open it again once a second. ``counters`` is a live view: requests sent, suspect replies discarded, failed reads by
-    ``MissingReason``; ``unit_counters`` the same for every unit that was ever asked.
+    ``MissingReason``.
     Raises ValueError for a setting outside these ranges.
     """
 
@@ -93,7 +93,11 @@ class SerialLine:
         self._counters = _counts()
         self._unit_counters: dict[int, dict[str, int]] = {}
         self.counters: Mapping[str, int] = MappingProxyType(self._counters)
-        self.unit_counters: Mapping[int, Mapping[str, int]] = MappingProxyType(self._unit_counters)
+
+    @property
+    def unit_counters(self) -> Mapping[int, Mapping[str, int]]:
+        """Return the counters of every unit that was ever asked. May be called from another thread than ``read``."""
+        return self._unit_counters.copy()  # one step of the interpreter: the reading thread may add a unit meanwhile
 
     def read(self, question: Question) -> bytes | MissingReason:
         """Return the data bytes of one reply (``question.size``), or why there is none."""

@@ -223,11 +223,34 @@ def _notes(terminal: Terminal, guard: Snapshot) -> Iterator[RenderableType]:
         yield grid
 
 
+def _lines(terminal: Terminal, guard: Snapshot) -> Iterator[RenderableType]:
+    """Yield every serial line that is gone or had failed reads, with its failures by address."""
+    pick = terminal.pick
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for line in guard.lines:
+        place = pick(f"总线 {line.name}", f"bus {line.name}")
+        if line.trouble:
+            grid.add_row(place, Styled(f"{line.device}: {line.trouble}", "red"))
+        asked = sum(unit.requests for unit in line.units)
+        failed = sum(sum(unit.failed.values()) for unit in line.units)
+        if failed:
+            grid.add_row(place, pick(f"已询问 {asked} 次，失败 {failed} 次", f"{asked} questions, {failed} failed"))
+        for unit in line.units:
+            if unit.failed:
+                counts = ", ".join(f"{reason} {count}" for reason, count in unit.failed.items())
+                grid.add_row("", Styled(pick(f"地址 {unit.unit}：{counts}", f"address {unit.unit}: {counts}"), "dim"))
+    if grid.row_count:
+        yield ""
+        yield grid
+
+
 def status(terminal: Terminal, reply: StatusReply) -> Group:
     """Return everything that ``pilenode status`` shows."""
     parts: list[RenderableType] = [_head(terminal, reply)]
     if reply.guard is not None:
-        parts += ["", _ports(terminal, reply.guard), *_notes(terminal, reply.guard)]
+        parts += ["", _ports(terminal, reply.guard), *_notes(terminal, reply.guard), *_lines(terminal, reply.guard)]
     elif reply.sessions:
         parts += ["", sessions(terminal, reply.sessions)]
     return Group(*parts)

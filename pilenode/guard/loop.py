@@ -53,7 +53,7 @@ class Loop:
 
     ``clock_fault`` is asked every tick whether the clock is at fault; ``reference`` is a clock that the loop does not
     sleep on, seconds, for the rate of the ticks. ``lives``: operations under load that relays and contactor are rated
-    for. ``light_failures`` is asked for the snapshot.
+    for. ``light_failures`` and ``lines`` are asked for the snapshot.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of guard
@@ -71,6 +71,7 @@ class Loop:
         reference: Callable[[], float] = raw_s,
         lives: tuple[int, int] = (100_000, 100_000),
         light_failures: Callable[[], int] = lambda: 0,
+        lines: Callable[[], list[messages.LineSnapshot]] = list,
     ) -> None:
         self._state = state
         self._limits = seal(state.settings)
@@ -80,6 +81,7 @@ class Loop:
         self._lives = lives
         self._worn: frozenset[int] = worn(tally.counts, *lives)
         self._light_failures = light_failures
+        self._lines = lines
         self._rate = Rate(TICK_S)
         self._unsound = 0
         self._ticked_s: float | None = None
@@ -280,6 +282,7 @@ class Loop:
             contactor_openings_loaded=main.openings_loaded,
             contactor_life_used=main.life_used(self._lives[1]),
             light_failures=self._light_failures(),
+            lines=self._lines(),
         )
 
 

@@ -12,7 +12,7 @@ import structlog
 import safety
 from drivers.gpio import GpioError, pin_factory
 from pilenode import clock, instance, log
-from pilenode.guard import assemble, blackbox, counters, latches, off, realtime, rights
+from pilenode.guard import assemble, blackbox, counters, latches, line_view, off, realtime, rights
 from pilenode.guard.board import Board
 from pilenode.guard.housekeeper import Housekeeper
 from pilenode.guard.lights import Lights
@@ -133,6 +133,7 @@ def _guard(config: Config, directory: Path, allowed: rights.Rights, gpio: Lines)
         clock_fault=lambda: clock_worker.fault,
         lives=(config.gpio.relay_life, config.gpio.contactor_life),
         light_failures=lambda: gpio.lights.failures,
+        lines=lambda: line_view.lines(lines),
     )
     lights = Lights(gpio.lights, lambda: loop.state, housekeeper.note, silent=config.gpio.buzzer_silent)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -153,6 +153,25 @@ class PortSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     relay_life_used: float = 0.0  # share of the contact's rated life (gpio.relay_life), 1 = replace
 
 
+class UnitCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What came of the questions to one Modbus address since guard's start; ``failed`` by reason, none with 0."""
+
+    unit: int
+    requests: int
+    discarded: int = 0  # good-looking replies thrown away after a failure
+    failed: dict[str, int] = {}  # by safety.reading.MissingReason
+
+
+class LineSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One RS-485 line. ``trouble`` is what the system said when it lost the device, empty while it is there."""
+
+    name: str
+    device: str
+    trouble: str
+    echoes: bool  # the adapter hears what it sends
+    units: list[UnitCounts]
+
+
 class Snapshot(_Message, frozen=True, kw_only=True, tag="snapshot"):
     """Answer to GetSnapshot. ``last_event`` is the newest sequence number."""
 
@@ -179,6 +198,7 @@ class Snapshot(_Message, frozen=True, kw_only=True, tag="snapshot"):
     contactor_openings_loaded: int = 0  # among contactor_openings
     contactor_life_used: float = 0.0  # share of its rated life (gpio.contactor_life), 1 = replace
     light_failures: int = 0  # lights and buzzer that could not be claimed or driven, since start
+    lines: list[LineSnapshot] = []
 
 
 class GuardEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -12,8 +12,13 @@ CONTRADICTIONS = [
     ("number = 2", "number = 1", [("port[2].number", "duplicate")]),
     (
         "[[port]]",
-        '[[bus]]\nname = "main"\ndevice = "/dev/ttyUSB1"\n[[port]]',
+        '[[bus]]\nname = "main"\ndevice = "/dev/serial/by-id/b"\n[[port]]',
         [("bus[2].name", "duplicate")],
+    ),
+    (
+        "[[port]]",
+        '[[bus]]\nname = "b"\ndevice = "/dev/ttyUSB1"\n[[bus]]\nname = "c"\ndevice = "/dev/serial/by-id/c"\n[[port]]',
+        [("bus[1].device", "unstable_name"), ("bus[2].device", "unstable_name")],
     ),
     (
         "[[port]]",
@@ -178,6 +183,6 @@ def test_a_refused_value_does_not_make_a_second_problem(good: str) -> None:
 
 def test_the_same_unit_on_two_buses_is_allowed(good: str) -> None:
     """An address is only taken on its own line."""
-    text = good.replace("[[port]]", '[[bus]]\nname = "b"\ndevice = "/dev/ttyUSB1"\n[[port]]', 1)
+    text = good.replace("[[port]]", '[[bus]]\nname = "b"\ndevice = "/dev/serial/by-id/b"\n[[port]]', 1)
     text = text.replace('unit = 2, bus = "main"', 'unit = 1, bus = "b"')
     assert load.check_text(text) == []

@@ -26,6 +26,7 @@ from safety.state import Contact, Grant, Release, Reset, Settings
 if TYPE_CHECKING:
     from pathlib import Path
 
+LINE = messages.LineSnapshot(name="main", device="/dev/x", trouble="", echoes=False, units=[])
 SETTINGS = Settings(
     ports={1: PortLimits(meter_refresh_s=0.0), 2: PortLimits(meter_refresh_s=0.0)},
     cabinet=CabinetLimits(contactor_settle_s=0.05, close_stagger_s=0.05, contactor_hold_s=0.1),
@@ -107,6 +108,7 @@ class Bench:
             tally=Tally(counts or Counts(), 0.0),
             lives=(1000, 2000),
             light_failures=lambda: 7,
+            lines=lambda: [LINE],
             reference=lambda: self.now,
         )
         self.loop.server = self.requests  # type: ignore[assignment]
@@ -382,6 +384,7 @@ def test_every_operation_of_relay_and_contactor_is_counted(tmp_path: Path) -> No
     assert port.relay_life_used == 0.001
     assert seen.contactor_life_used == pytest.approx(1e-7)
     assert seen.light_failures == 7
+    assert seen.lines == [LINE]
 
 
 def test_a_load_that_draws_nothing_leaves_its_contacts_unloaded(bench: Bench) -> None:

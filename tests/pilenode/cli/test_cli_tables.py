@@ -16,7 +16,7 @@ import pytest
 from rich.cells import cell_len
 
 from pilenode.cli import tables
-from pilenode.ipc.messages import Refused, SessionRecord, SessionsReply, StatusReply
+from pilenode.ipc.messages import LineSnapshot, Refused, SessionRecord, SessionsReply, StatusReply, UnitCounts
 from safety.catalogue import CATALOGUE
 from safety.port import PortStatus
 
@@ -38,6 +38,27 @@ def test_every_state_of_a_port_has_words() -> None:
 def _cell_of(line: str, part: str) -> int:
     """Return the terminal column where ``part`` ends."""
     return cell_len(line[: line.index(part) + len(part)])
+
+
+def test_failures_of_a_line_are_shown_by_address(run: Run, station: FakeStation, cabinet: StatusReply) -> None:
+    """A bus without failures is not spoken of; one with failures names the addresses; a lost device its trouble."""
+    assert cabinet.guard is not None
+    good = UnitCounts(unit=1, requests=900)
+    bad = UnitCounts(unit=2, requests=100, discarded=1, failed={"timeout": 7, "bad_crc": 2})
+    lines = [
+        LineSnapshot(name="main", device="/dev/a", trouble="", echoes=False, units=[good, bad]),
+        LineSnapshot(name="quiet", device="/dev/b", trouble="", echoes=False, units=[good]),
+        LineSnapshot(name="gone", device="/dev/c", trouble="[Errno 2] No such file", echoes=False, units=[]),
+    ]
+    station.reply = msgspec.structs.replace(cabinet, guard=msgspec.structs.replace(cabinet.guard, lines=lines))
+    _, out, _ = run("status", "--lang", "en")
+    assert "bus main  1000 questions, 9 failed" in out
+    assert "address 2: timeout 7, bad_crc 2" in out
+    assert "address 1" not in out
+    assert "bus quiet" not in out
+    assert "bus gone  /dev/c: [Errno 2] No such file" in out
+    _, out, _ = run("status", "--lang", "zh")
+    assert "地址 2：timeout 7, bad_crc 2" in out
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
