@@ -61,11 +61,12 @@ class SteadyRack:
         os.set_blocking(self._master, False)
         self.device = os.ttyname(self._far_end)
         self._quiet_s = time.monotonic()
+        self._ended = False
         self._idle_s, self._spin_s = (_IDLE_S, _SPIN_S) if spin else (0.0, 0.0)
 
     def serve(self) -> None:
         """Answer until told to end."""
-        while self._orders():
+        while self._orders(_LOOK_S if time.monotonic() - self._quiet_s > self._idle_s else 0.0):
             frame, begun_s = self._request()
             if frame is None:
                 continue
@@ -93,7 +94,7 @@ class SteadyRack:
 
     def _reply(self, request: bytes, begin_s: float) -> None:
         _until(begin_s, self._spin_s)
-        self._orders()  # a meter answers with what it has measured when its reply begins
+        self._orders(0.0)  # a meter answers with what it has measured when its reply begins
         count = struct.unpack(">H", request[4:6])[0]
         data = self.values[request[0]].to_bytes(2, "big") + bytes(2 * count - 2)
         reply = sealed(bytes([request[0], request[1], len(data)]) + data)
@@ -102,14 +103,16 @@ class SteadyRack:
             os.write(self._master, bytes([byte]))
         self._quiet_s = time.monotonic()
 
-    def _orders(self) -> bool:
-        """Take what is said on standard input; False when it is time to end."""
-        idle = time.monotonic() - self._quiet_s > self._idle_s
-        ready = select.select([sys.stdin, self._master], [], [], _LOOK_S if idle else 0.0)[0]
+    def _orders(self, wait_s: float) -> bool:
+        """Take what is said on standard input, waiting for it or for a request; False when it is, or was, the end."""
+        if self._ended:
+            return False
+        ready = select.select([sys.stdin, self._master], [], [], wait_s)[0]
         if sys.stdin not in ready:
             return True
         words = sys.stdin.readline().split()
         if not words or words[0] == "end":
+            self._ended = True
             return False
         unit, value = int(words[1]), int(words[2])
         self.values[unit] = value
