@@ -57,7 +57,7 @@ test: lint types walls $(WHEEL) ## everything: the three above, then all tests a
 demo: $(WHEEL) ## a four-port cabinet on the bench: about 75 s, ends by itself
 	$(RUN) -m hil_rig.demo
 
-bench: $(WHEEL) ## the figures of docs/measurements.md on real processes (50 min)
+bench: $(WHEEL) ## the figures of docs/measurements.md on real processes (65 min)
 	$(RUN) -m hil_rig.bench
 
 score: $(WHEEL) ## early, late and false cuts of the full-charge detector on the charge curves

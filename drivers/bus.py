@@ -233,9 +233,11 @@ class SerialLine:
         reply_s = exchange.reply_bytes * character_s
         patience_s = self.timing.turnaround_s if pace is None else pace.patience_s(self.timing.turnaround_s)
         listen_until_s = deadline_s = sent_s + patience_s + reply_s + LATENESS_S
+        frame, begun_s, looks = b"", deadline_s, 0
         if pace is not None:
             _sleep_until(sent_s + pace.look_s + reply_s)
-        frame, begun_s, looks = b"", deadline_s, 0
+            frame = self._without_echo(exchange, self._take(self._missing(exchange, b"") + _PEEK_BYTES))
+            begun_s, looks = self._last_byte_s - len(frame) * character_s if frame else deadline_s, 1
         while (missing := self._missing(exchange, frame)) > 0:
             if frame:
                 now_s = time.monotonic()
@@ -243,7 +245,8 @@ class SerialLine:
                 # nap that is a character too long would be lost, and the pace would be learned wrong.
                 awaited = missing if len(frame) >= EXCEPTION_BYTES else EXCEPTION_BYTES - len(frame)
                 nap_s = max(0.0, min((awaited - 1) * character_s, deadline_s - now_s))
-                time.sleep(nap_s)
+                if nap_s > 0:
+                    time.sleep(nap_s)
                 listen_until_s = min(deadline_s, now_s + awaited * character_s + LATENESS_S)
             if not self._readable(listen_until_s):
                 break

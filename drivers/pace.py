@@ -1,8 +1,8 @@
 """How long one slave takes to begin its reply, learned from its replies. Pure values, seconds.
 
 Two numbers are kept: when to look for the end of a reply, and how slow the slave was lately. The first follows the
-fast replies: a look that comes too early costs one more wake-up and no time, one that comes too late costs its whole
-delay. The second follows the slow ones, so that a time-out does not give up on a slave that is merely slow.
+fast replies: a look that comes too early costs one more wake-up and no time, one that comes too late costs its delay.
+The second follows the slow ones, so that a time-out does not give up on a slave that is merely slow.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import Final
 
 #: A reply that was complete at the first look may have been so for a while: the next look comes so much sooner, and
 #: twice as much with every further one, until a look is too early.
-SOONER_S: Final = 0.000_05
-#: After a look that came too early the next one comes later by this share of what was missing.
+SOONER_S: Final = 0.000_01
+#: After a look that came too early by little the next one is at the end of the reply; a reply that was late by more
+#: than this moves it by a share of the delay only: one slow reply does not make all looks late.
+LATER_S: Final = 0.000_3
 LATER: Final = 0.1
 #: A slave is waited for this many times as long as its slowest recent reply took to begin, and this much longer.
 PATIENCE: Final = 3.0
@@ -49,6 +51,7 @@ def learned(before: Pace | None, begun_s: float, *, at_first_look: bool) -> Pace
     if at_first_look:
         look_s, sooner_s = max(0.0, min(before.look_s, begun_s) - before.sooner_s), 2.0 * before.sooner_s
     else:
-        look_s, sooner_s = min(begun_s, before.look_s + LATER * (begun_s - before.look_s)), SOONER_S
+        later_s = max(LATER_S, LATER * (begun_s - before.look_s))
+        look_s, sooner_s = min(begun_s, before.look_s + later_s), SOONER_S
     fading_s = before.slowest_s - FORGETTING * (before.slowest_s - begun_s)
     return Pace(look_s, max(begun_s, fading_s), sooner_s)

@@ -1,7 +1,8 @@
 """The speed of the bus: our line beside mbpoll and pymodbus on the same rack, against the limit of the wire.
 
 Every client reads ten registers of ten meters, five rounds in turn, so that all of them share what the machine does
-meanwhile. What is compared is the median of the rounds. Real-time scheduling for all where the machine grants it.
+meanwhile. What is compared is the median of the rounds. Real-time scheduling for all where the machine grants it, and
+processors that are kept awake (``hil_rig.awake``).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from hil_rig.awake import awake
 from hil_rig.bus_segment import has_mbpoll, run
 from hil_rig.figures import Figure
 
@@ -33,9 +35,10 @@ def measure(directory: Path, count: int) -> Iterator[Figure]:
     clients = [OURS, "pymodbus", "pymodbus-async", *(["mbpoll"] if has_mbpoll() else [])]
     for baud in CYCLE_BOUNDS:
         segments: dict[str, list[Segment]] = {client: [] for client in clients}
-        for _ in range(count):
-            for client in clients:
-                segments[client].append(run(client, baud, UNITS, CYCLES[baud]))
+        with awake():
+            for _ in range(count):
+                for client in clients:
+                    segments[client].append(run(client, baud, UNITS, CYCLES[baud]))
         for client in clients:
             yield from _rows(client, baud, segments[client])
         if not has_mbpoll():

@@ -14,6 +14,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from config.load import load_meter
+from hil_rig.awake import awake
 from hil_rig.bus_segment import RackProcess, limit_s
 from hil_rig.bus_watch import CONFIGURED_TURNAROUND_S, MODEL, WatchedBuses
 from hil_rig.figures import Figure
@@ -40,7 +41,7 @@ def measure_latency(directory: Path, count: int) -> Iterator[Figure]:
     """Yield median and worst latency in cycles, of ``count`` changes for each baud rate."""
     del directory
     for baud in _BAUDS:
-        with _real_time(), RackProcess(baud, _UNITS) as rack:
+        with awake(), _real_time(), RackProcess(baud, _UNITS) as rack:
             took_s, failures = _changes(rack, baud, count)
         cycle_s = median(rack.heard.cycles_s(4))
         cycles = [one / cycle_s for one in took_s]
@@ -76,7 +77,7 @@ def measure_age(directory: Path, count: int) -> Iterator[Figure]:
         fast=tuple(block.count * profile.bytes_per_register for block in profile.block),
     )
     for number, dead in _DEAD.items():
-        with _real_time(), RackProcess(_AGE_BAUD, _TWENTY, dead=dead) as rack:
+        with awake(), _real_time(), RackProcess(_AGE_BAUD, _TWENTY, dead=dead) as rack:
             with WatchedBuses([rack.device], _AGE_BAUD, _TWENTY) as buses:
                 time.sleep(count)
             posted = buses.board.posted

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from hil_rig.awake import awake
 from hil_rig.bus_segment import RackProcess, limit_s
 from hil_rig.child import environment, python
 
@@ -60,6 +61,7 @@ def _measure_one(channels: int, buses: int, seconds: float) -> Size:
     units = channels // buses
     least_s = limit_s(BAUD, units)
     with ExitStack() as stack:
+        stack.enter_context(awake())
         racks = [stack.enter_context(RackProcess(BAUD, units)) for _ in range(buses)]
         options = ["--devices", *(rack.device for rack in racks), "--baud", str(BAUD), "--units", str(units)]
         options += ["--seconds", str(max(seconds, _CYCLES * least_s))]

@@ -115,7 +115,7 @@ class Segment:
 
 def run(client: str, baud: int, units: int, cycles: int) -> Segment:
     """Run one client for so many cycles."""
-    with RackProcess(baud, units) as rack:
+    with RackProcess(baud, units, spin=True) as rack:
         if client == "mbpoll":
             said = _mbpoll(rack.device, baud, units, cycles)
         else:

@@ -57,7 +57,7 @@ def test_a_line_without_its_discipline_is_seen(tmp_path: Path, monkeypatch: pyte
         return self.ask(question)
 
     monkeypatch.setattr("drivers.bus.SerialLine.read", careless)
-    rows = [*bench_bus_faults.measure_faults(tmp_path, 60)]
+    rows = [*bench_bus_faults.measure_faults(tmp_path, 400)]
     assert not rows[0].good
 
 
