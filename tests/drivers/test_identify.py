@@ -59,6 +59,15 @@ def test_every_model_is_told_from_the_others(meter: MeterProfile) -> None:
     assert all(one.ruled_out and one.reasons for one in others)
 
 
+def test_a_model_with_several_scales_is_recognised_by_the_one_that_fits() -> None:
+    """The watts of a JSY1031 are 1/100, 1/10 or 1/10,000 by its sources: none of them rules the model out."""
+    jsy1031 = load_meter("jsy1031")
+    result = asked(jsy1031, known=(*KNOWN, jsy1031))
+    assert Why.POWER in reasons(result, jsy1031.model)
+    assert result.models == (jsy1031.model,)
+    assert result.candidates[0].values["power_w"] == pytest.approx(LOAD.power_w, rel=0.01)
+
+
 def test_the_same_request_is_answered_in_two_lengths() -> None:
     """Ten registers from 48h: a JSY-MK-163T answers 25 bytes, an IM1281B 45, and the length alone tells them apart."""
     pair = (JSY163T, IM1281B_TEN)
