@@ -94,7 +94,7 @@ def _dumb(source: Source, node: ast.Constant) -> Edit:
         case ast.IfExp(), ast.Call(func=ast.Attribute(attr="append", value=found)):
             some = f"c for c in [{ast.unparse(parent)}] if c != {ast.unparse(node)}"
             what, text = above, f"{ast.unparse(found)}.extend({some})"
-        case ((ast.Return() | ast.keyword() | ast.IfExp()), _):
+        case ((ast.Return() | ast.keyword() | ast.IfExp() | ast.BoolOp()), _):
             what, text = node, "None"
         case ast.Call(func=ast.Name(id="Verdict")), _:
             what, text = parent, "None"
