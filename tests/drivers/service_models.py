@@ -11,6 +11,7 @@ from config.schema_meter import MeterCode, MeterCommand, MeterCommission, MeterW
 from drivers.bus import SerialLine
 from hil_rig.commissioning import ServiceMeter, ServiceRack, on_one_wire
 from hil_rig.world import Quantities
+from safety.budget import line_timing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -225,6 +226,10 @@ class DeskLine:
     def read(self, question: Question) -> bytes | MissingReason:
         """Read as guard does."""
         return question.check(self.hear(question.frame, 0.0))
+
+    def transaction_s(self, size: int) -> float:
+        """Return what a real line of this rate takes, for the plan of what is read together."""
+        return line_timing(self._baud, "N", 1, 0.1).transaction_s(size)
 
     def close(self) -> None:
         """Nothing is open."""
