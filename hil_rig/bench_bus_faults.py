@@ -27,9 +27,11 @@ _LINES: Final = 40
 _BAUD: Final = 115_200
 _TURNAROUND_S: Final = 0.02
 _UNITS: Final = 8
-#: Pause after a fault, seconds: noise comes to an idle line; a copy is heard by somebody before the next fault, for a
-#: copy of an old reply that meets a question without an answer is taken for it, and RTU has no way to tell.
-_PAUSES_S: Final = {"noise while idle": 0.01, "duplicate": 0.06}
+#: Pause in which noise comes to an idle line, seconds.
+_IDLE_S: Final = 0.01
+#: A copy is heard by somebody before the next fault, seconds: a copy of an old reply that meets a question without any
+#: answer is taken for it, and RTU has no way to tell. Two faults at once are not what is counted here.
+_COPY_S: Final = 0.06
 #: What comes later may hit the next question of another unit, whoever asks it.
 _LATER: Final = frozenset({"late reply", "duplicate"})
 #: A CRC error is known so soon after the frame's computed end, ms: a wake-up of a busy machine, far from the time-out.
@@ -120,10 +122,13 @@ def _one(slaves: FaultLines, number: int, line: _TimedLine, kind: str, chance: r
     elif kind == "bad CRC":
         frame_s = (len(first.frame) + first.reply_bytes) * line.timing.character_s + line.timing.silence_s
         tally.known_ms.append((line.known_s - before_s - frame_s) * 1000)
-    time.sleep(_PAUSES_S.get(kind, 0.0))
+    if kind == "noise while idle":
+        time.sleep(_IDLE_S)
     # An echo that was seen once is expected from now on, and these slaves echo nothing more.
     others = () if line.echoes else (unit % _UNITS + 1, unit, unit)
     recovered = [_asked(line, Question(other, 4, start + chance.randint(1, 90), count), tally) for other in others]
+    if kind == "duplicate":
+        time.sleep(_COPY_S)
     tally.unrecovered += not all(recovered[1:]) or (kind not in _LATER and not all(recovered))
 
 
