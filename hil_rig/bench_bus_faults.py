@@ -29,9 +29,9 @@ _TURNAROUND_S: Final = 0.02
 _UNITS: Final = 8
 #: Pause in which noise comes to an idle line, seconds.
 _IDLE_S: Final = 0.01
-#: A copy is heard by somebody before the next fault, seconds: a copy of an old reply that meets a question without any
-#: answer is taken for it, and RTU has no way to tell. Two faults at once are not what is counted here.
-_COPY_S: Final = 0.06
+#: What comes late is heard by somebody before the next fault, seconds: a copy of an old reply that meets a question
+#: without any answer is taken for it, and RTU has no way to tell. Two faults at once are not what is counted here.
+_AFTER_S: Final = {"duplicate": 0.06, "late reply": 0.2}
 #: What comes later may hit the next question of another unit, whoever asks it.
 _LATER: Final = frozenset({"late reply", "duplicate"})
 #: A CRC error is known so soon after the frame's computed end, ms: a wake-up of a busy machine, far from the time-out.
@@ -107,6 +107,7 @@ def _drive(slaves: FaultLines, number: int, work: list[str], tallies: dict[str, 
         if line.echoes:  # a learned echo is a property of an adapter: the next fault finds a new one
             line.close()
             line = _TimedLine(slaves.devices[number], _BAUD, "N", 1, _TURNAROUND_S)
+            line.read(Question(1, 4, 0, 2))
         with lock:
             _add(tallies[kind], tally)
     line.close()
@@ -127,8 +128,7 @@ def _one(slaves: FaultLines, number: int, line: _TimedLine, kind: str, chance: r
     # An echo that was seen once is expected from now on, and these slaves echo nothing more.
     others = () if line.echoes else (unit % _UNITS + 1, unit, unit)
     recovered = [_asked(line, Question(other, 4, start + chance.randint(1, 90), count), tally) for other in others]
-    if kind == "duplicate":
-        time.sleep(_COPY_S)
+    time.sleep(_AFTER_S.get(kind, 0.0))
     tally.unrecovered += not all(recovered[1:]) or (kind not in _LATER and not all(recovered))
 
 
