@@ -2,7 +2,8 @@
 
 A fault may cost a reading, never give a wrong one. After every faulty reply of a unit three more questions are asked:
 one of another unit, one of the same unit and another address, one of the same again; none of them may be answered with
-somebody else's values either.
+somebody else's values either. A reply that comes late costs at most the one question it meets, and the one asked after
+it has gone by is answered.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ _UNITS: Final = 8
 _IDLE_S: Final = 0.01
 #: What comes late is heard by somebody before the next fault, seconds: a copy of an old reply that meets a question
 #: without any answer is taken for it, and RTU has no way to tell. Two faults at once are not what is counted here.
-_AFTER_S: Final = {"duplicate": 0.06, "late reply": 0.2}
-#: What comes later may hit the next question of another unit, whoever asks it.
+_AFTER_S: Final = {"duplicate": 0.06, "late reply": 0.46}
+#: What comes later may hit one of the next questions, whichever is then on the wire: it costs that one, and no more.
 _LATER: Final = frozenset({"late reply", "duplicate"})
 #: A CRC error is known so soon after the frame's computed end, ms: a wake-up of a busy machine, far from the time-out.
 _CRC_KNOWN_MS: Final = 10.0
@@ -129,7 +130,11 @@ def _one(slaves: FaultLines, number: int, line: _TimedLine, kind: str, chance: r
     others = () if line.echoes else (unit % _UNITS + 1, unit, unit)
     recovered = [_asked(line, Question(other, 4, start + chance.randint(1, 90), count), tally) for other in others]
     time.sleep(_AFTER_S.get(kind, 0.0))
-    tally.unrecovered += not all(recovered[1:]) or (kind not in _LATER and not all(recovered))
+    if kind in _LATER:
+        after = _asked(line, Question(unit, 4, start + chance.randint(1, 90), count), tally)
+        tally.unrecovered += recovered.count(False) > 1 or not after
+    else:
+        tally.unrecovered += not all(recovered)
 
 
 def _asked(line: SerialLine, question: Question, tally: _Tally) -> bool:
