@@ -15,6 +15,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from pilenode.ipc.acts import AnyAct
+
 #: Version of the guard protocol. A peer with another major version is refused.
 PROTOCOL = 1
 
@@ -286,7 +288,22 @@ class RecordTest(_Message, frozen=True, kw_only=True, tag="record_test"):
     detail: Words = ""
 
 
-ControlRequest = Status | Start | Stop | Sessions | ResetFault | OrderTest | RecordTest
+class Perform(_Message, frozen=True, kw_only=True, tag="perform"):
+    """Carry out an administrative act."""
+
+    act: AnyAct
+    by: Words = ""
+
+
+class Facts(_Message, frozen=True, kw_only=True, tag="facts"):
+    """Ask for facts of some kinds above ``after``, oldest first: what reports, ledgers and re-pricing are made of."""
+
+    kinds: Annotated[list[Annotated[str, Meta(max_length=32)]], Meta(min_length=1, max_length=64)]
+    after: Annotated[int, Meta(ge=0)] = 0
+    limit: Annotated[int, Meta(ge=1, le=500)] = 200
+
+
+ControlRequest = Status | Start | Stop | Sessions | ResetFault | OrderTest | RecordTest | Perform | Facts
 
 
 class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -365,4 +382,26 @@ class SessionsReply(_Message, frozen=True, kw_only=True, tag="sessions_reply"):
     sessions: list[SessionRecord]
 
 
-ControlReply = StatusReply | StartReply | SessionsReply | Done | Refused
+class StoredFact(msgspec.Struct, frozen=True, kw_only=True):
+    """One fact as the journal holds it (``pilenode.upstream.facts.Fact``); ``body`` is its JSON."""
+
+    seq: int
+    boot: str
+    boottime_ms: int
+    wall_ms: int
+    clock: str
+    kind: str
+    session: str | None
+    body: msgspec.Raw
+    hash: str
+
+
+class FactsReply(_Message, frozen=True, kw_only=True, tag="facts_reply"):
+    """Facts, oldest first; ask again after the last one until there are none. ``last_seq``: the newest of the log."""
+
+    log_id: str
+    last_seq: int
+    facts: list[StoredFact]
+
+
+ControlReply = StatusReply | StartReply | SessionsReply | FactsReply | Done | Refused

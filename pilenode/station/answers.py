@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, Final, TypeVar, assert_never
 
 import msgspec
 
@@ -11,17 +11,23 @@ from pilenode.ipc.codec import MAX_FRAME
 from pilenode.ipc.messages import (
     ControlReply,
     ControlRequest,
+    Facts,
+    FactsReply,
     OrderTest,
+    Perform,
     RecordTest,
     Refused,
     ResetFault,
+    SessionRecord,
     Sessions,
     SessionsReply,
     Start,
     Status,
     StatusReply,
     Stop,
+    StoredFact,
 )
+from pilenode.station.desk import Who
 from pilenode.station.entries import JournalFailedError
 from pilenode.station.records import record
 from pilenode.station.sessions import StartRequest
@@ -29,8 +35,8 @@ from pilenode.station.sessions import StartRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pilenode.ipc.messages import SessionRecord
     from pilenode.station import sessions
+    from pilenode.station.acts import Acts
     from pilenode.station.control import Peer
     from pilenode.station.journal import Journal
     from pilenode.station.sync import Sync
@@ -40,6 +46,8 @@ if TYPE_CHECKING:
 #: Room in a reply for what stands around the records, bytes.
 _FRAME_BYTES: Final = 1024
 _MAX_WORDS: Final = 200
+
+_Record = TypeVar("_Record", SessionRecord, StoredFact)
 
 
 class Answers:
@@ -51,6 +59,7 @@ class Answers:
         journal: Journal,
         controller: sessions.Sessions,
         prover: Prover,
+        acts: Acts,
         dropped: Callable[[], Mapping[str, int]],
     ) -> None:
         self.upstream: tuple[Upstream, Sync] | None = None
@@ -58,15 +67,14 @@ class Answers:
         self._journal = journal
         self._controller = controller
         self._prover = prover
+        self._acts = acts
         self._dropped = dropped
 
     async def answer(self, request: ControlRequest, peer: Peer) -> ControlReply:
         """Return the reply to ``request`` of ``peer``."""
         match request:
-            case Status():
-                return await self._status()
-            case Sessions():
-                return await self._sessions(request.limit)
+            case Status() | Sessions() | Facts():
+                return await self._look(request)
             case Start():
                 by = _by(request.by, peer)
                 return await self._controller.start(StartRequest(request.port, request.order, request.plan, "cli", by))
@@ -74,10 +82,17 @@ class Answers:
                 return await self._controller.stop(request.port, "technician", session=request.session)
             case ResetFault():
                 return await self._controller.reset_fault(request.port, _by(request.by, peer), request.repair)
+            case Perform():
+                return await self._acts.perform(request.act, Who("cli", _by(request.by, peer)))
             case OrderTest() | RecordTest():
                 return await self._test(request, _by(request.by, peer))
             case _:
                 assert_never(request)
+
+    async def _look(self, request: Status | Sessions | Facts) -> ControlReply:
+        if isinstance(request, Status):
+            return await self._status()
+        return await (self._sessions(request.limit) if isinstance(request, Sessions) else self._facts(request))
 
     async def _test(self, request: OrderTest | RecordTest, by: str) -> ControlReply:
         if isinstance(request, OrderTest):
@@ -114,6 +129,15 @@ class Answers:
             tests=self._prover.reports(),
         )
 
+    async def _facts(self, request: Facts) -> FactsReply | Refused:
+        try:
+            found = await self._journal.facts(request.kinds, request.after, request.limit)
+        except JournalFailedError as error:
+            return Refused(code="journal_failed", detail=error.problem[:_MAX_WORDS])
+        status = self._journal.status()
+        facts = [msgspec.convert(fact, StoredFact, from_attributes=True) for fact in found]
+        return FactsReply(log_id=status.log_id, last_seq=status.last_seq, facts=_that_fit(facts))
+
     async def _sessions(self, limit: int) -> SessionsReply | Refused:
         try:
             found = await self._journal.sessions(limit)
@@ -128,8 +152,8 @@ def _by(words: str, peer: Peer) -> str:
     return f"{peer}: {words}"[:_MAX_WORDS] if words else str(peer)
 
 
-def _that_fit(records: list[SessionRecord]) -> list[SessionRecord]:
-    """Return the newest records that fit one frame."""
+def _that_fit(records: list[_Record]) -> list[_Record]:
+    """Return the first records that fit one frame."""
     room = MAX_FRAME - _FRAME_BYTES
     for count, item in enumerate(records):
         room -= len(msgspec.json.encode(item)) + 1

@@ -19,9 +19,10 @@ import msgspec
 import structlog
 
 from pilenode import clock
-from pilenode.ipc.messages import Identifier, Refused, StartReply
+from pilenode.ipc.messages import Done, Identifier, Refused, StartReply
 from pilenode.log import RateLimiter
 from pilenode.station import wallclock
+from pilenode.station.desk import Who
 from pilenode.station.entries import JournalConflictError, JournalFailedError, NewFact
 from pilenode.station.sessions import StartRequest
 from pilenode.station.wallclock import ClockQuality
@@ -31,6 +32,7 @@ from pilenode.upstream.facts import CommandResult, FactKind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pilenode.station.acts import Acts
     from pilenode.station.journal import Journal
     from pilenode.station.sessions import Sessions
     from pilenode.station.wallclock import Stamp
@@ -53,10 +55,19 @@ def parse(payload: bytes) -> Command | CommandResult:
         command = msgspec.json.decode(payload, type=Command)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return CommandResult(id=_id_of(payload), ok=False, code="malformed", detail=str(error)[:200])
-    if command.exp < command.iat or (command.op == "start" and command.order is None):
-        detail = "exp before iat" if command.exp < command.iat else "start without order"
-        return _refused(command, "malformed", detail)
-    return command
+    lacking = _lacking(command)
+    return _refused(command, "malformed", lacking) if lacking else command
+
+
+def _lacking(command: Command) -> str:
+    """Return what a command lacks that its ``op`` needs, empty when it is whole."""
+    if command.exp < command.iat:
+        return "exp before iat"
+    if command.op == "act":
+        return "act without act" if command.act is None else ""
+    if command.port is None:
+        return f"{command.op} without port"
+    return "start without order" if command.op == "start" and command.order is None else ""
 
 
 def _id_of(payload: bytes) -> str | None:
@@ -82,9 +93,12 @@ def _refused(command: Command, code: str, detail: str = "") -> CommandResult:
 class Commands:
     """Carries out commands one at a time. ``refused`` counts refusals by code since start."""
 
-    def __init__(self, journal: Journal, sessions: Sessions, now: Callable[[], Stamp] = wallclock.stamp) -> None:
+    def __init__(
+        self, journal: Journal, sessions: Sessions, acts: Acts, now: Callable[[], Stamp] = wallclock.stamp
+    ) -> None:
         self._journal = journal
         self._sessions = sessions
+        self._acts = acts
         self._now = now
         self._limiter = RateLimiter()
         self.refused: Counter[str] = Counter()
@@ -108,16 +122,28 @@ class Commands:
         return self._count(result)
 
     async def _carry_out(self, command: Command) -> CommandResult:
+        if command.op == "act":
+            return await self._act(command)
+        if command.port is None:
+            return _refused(command, "malformed", "no port")
+        reply: StartReply | Done | Refused
         if command.op == "stop":
-            done = await self._sessions.stop(command.port, "remote", session=command.session, order=command.order)
-            if isinstance(done, Refused):
-                return _refused(command, done.code, done.detail)
-            return CommandResult(id=command.id, op="stop", ok=True, port=command.port, session=command.session)
-        request = StartRequest(command.port, command.order or "", command.plan, "upstream", command.id)
-        reply = await self._sessions.start(request)
-        if isinstance(reply, StartReply):
-            return CommandResult(id=command.id, op="start", ok=True, port=reply.port, session=reply.session)
-        return _refused(command, reply.code, reply.detail)
+            reply = await self._sessions.stop(command.port, "remote", session=command.session, order=command.order)
+        else:
+            request = StartRequest(command.port, command.order or "", command.plan, "upstream", command.id)
+            reply = await self._sessions.start(request)
+        if isinstance(reply, Refused):
+            return _refused(command, reply.code, reply.detail)
+        session = reply.session if isinstance(reply, StartReply) else command.session
+        return CommandResult(id=command.id, op=command.op, ok=True, port=command.port, session=session)
+
+    async def _act(self, command: Command) -> CommandResult:
+        if command.act is None:
+            return _refused(command, "malformed", "act without act")
+        reply = await self._acts.perform(command.act, Who("upstream", command.id))
+        if isinstance(reply, Refused):
+            return _refused(command, reply.code, reply.detail)
+        return CommandResult(id=command.id, op="act", ok=True)
 
     async def _remember(self, result: CommandResult) -> None:
         try:

@@ -253,6 +253,11 @@ class Journal:
         """Return the newest result of every periodic test."""
         return await self._read(lambda db: [_fact(row) for row in db.execute(schema.LAST_TESTS)])
 
+    async def facts(self, kinds: Sequence[str], after: int, limit: int) -> list[Fact]:
+        """Return the oldest facts of ``kinds`` above ``after``."""
+        wanted = msgspec.json.encode(list(kinds)).decode()
+        return await self._read(lambda db: [_fact(row) for row in db.execute(schema.OF_KINDS, (wanted, after, limit))])
+
     async def close(self) -> None:
         """Close the database. A storage that hangs is not waited for."""
 

@@ -16,6 +16,7 @@ import structlog
 from pilenode import clock, instance, log
 from pilenode.notify import Notifier
 from pilenode.station import wallclock
+from pilenode.station.acts import Acts
 from pilenode.station.answers import Answers
 from pilenode.station.commands import Commands
 from pilenode.station.control import ControlServer
@@ -76,9 +77,10 @@ class Station:
             ),
         )
         self._sessions = Sessions(self._journal, self._guard, terms)
-        self._commands = Commands(self._journal, self._sessions)
+        self._acts = Acts(self._journal, ())
+        self._commands = Commands(self._journal, self._sessions, self._acts)
         self._prover = Prover(config, self._journal, self._guard, self._sessions)
-        self._answers = Answers(config.node.id, self._journal, self._sessions, self._prover, self._dropped)
+        self._answers = Answers(config.node.id, self._journal, self._sessions, self._prover, self._acts, self._dropped)
         self._control = ControlServer(config.station.control_socket, config.station.control_group, self._answers.answer)
         self._sync: Sync | None = None
         if config.upstream is not None:

@@ -70,6 +70,7 @@ MIGRATIONS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             """,
         ),
     ),
+    ("0003_kinds", ("CREATE INDEX kinds ON fact (kind, seq)",)),
 )
 
 INSERT: Final = """
@@ -104,4 +105,8 @@ LAST_GUARD_EVENT: Final = """
 LAST_TESTS: Final = """
     SELECT * FROM fact WHERE seq IN
     (SELECT max(seq) FROM fact WHERE kind = 'tested' GROUP BY json_extract(body, '$.test'))
+"""
+#: Facts of some kinds after a ``seq``, oldest first; the kinds as a JSON list.
+OF_KINDS: Final = """
+    SELECT * FROM fact WHERE kind IN (SELECT value FROM json_each(?)) AND seq > ? ORDER BY seq LIMIT ?
 """

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol
 import msgspec
 from msgspec import Meta
 
+from pilenode.ipc.acts import AnyAct
 from pilenode.ipc.messages import Identifier, Plan, PortNumber
 from pilenode.upstream.facts import MAX_INTEGER, CommandResult, Fact
 
@@ -79,15 +80,17 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True):
 class Command(msgspec.Struct, frozen=True, kw_only=True):
     """Something the backend wants done. ``iat`` and ``exp`` are ms since the epoch.
 
-    ``start`` needs ``order``. ``stop`` ends what runs on ``port``; with ``session`` or ``order`` only if that is it.
+    ``start`` needs ``port`` and ``order``. ``stop`` ends what runs on ``port``; with ``session`` or ``order`` only if
+    that is it. ``act`` carries an administrative act and needs nothing else.
     """
 
     id: Identifier
-    op: Literal["start", "stop"]
-    port: PortNumber
+    op: Literal["start", "stop", "act"]
+    port: PortNumber | None = None
     order: Identifier | None = None
     session: Identifier | None = None
     plan: Plan = Plan()
+    act: AnyAct | None = None
     iat: Annotated[int, Meta(ge=0)]
     exp: Annotated[int, Meta(ge=0)]
 

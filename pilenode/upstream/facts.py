@@ -45,6 +45,7 @@ class FactKind(StrEnum):
     FAULT_RESET = "fault_reset"
     COMMAND_RESULT = "command_result"
     TESTED = "tested"
+    ACT_REFUSED = "act_refused"
 
 
 class EnergyFlag(StrEnum):
@@ -173,6 +174,16 @@ class CommandResult(_Body, frozen=True, kw_only=True):
     session: Identifier | None = None
 
 
+class ActRefused(_Body, frozen=True, kw_only=True):
+    """An administrative act (``pilenode.ipc.acts``) was refused and changed nothing."""
+
+    act: Code
+    source: Annotated[str, Meta(max_length=16)]
+    by: Words = ""
+    code: Code
+    detail: Words = ""
+
+
 Body = (
     Boot
     | SessionStarted
@@ -183,6 +194,7 @@ Body = (
     | FaultReset
     | CommandResult
     | PeriodicResult
+    | ActRefused
 )
 
 BODY_TYPES: Final[dict[FactKind, type[_Body]]] = {
@@ -197,6 +209,7 @@ BODY_TYPES: Final[dict[FactKind, type[_Body]]] = {
     FactKind.FAULT_RESET: FaultReset,
     FactKind.COMMAND_RESULT: CommandResult,
     FactKind.TESTED: PeriodicResult,
+    FactKind.ACT_REFUSED: ActRefused,
 }
 
 

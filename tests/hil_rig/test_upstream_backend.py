@@ -11,6 +11,7 @@ import pytest
 from config.schema import Upstream as Settings
 from hil_rig.broker import Broker, Kind
 from hil_rig.upstream import BackendProcess, Store, send
+from pilenode.station.acts import Acts
 from pilenode.station.commands import Commands
 from pilenode.station.entries import NewFact
 from pilenode.station.guard_link import GuardLink
@@ -192,7 +193,7 @@ class Node:
         self.sync = Sync(
             self.journal,
             MqttUpstream(Settings(url=url), "n"),
-            Commands(self.journal, self.sessions),
+            Commands(self.journal, self.sessions, Acts(self.journal, ())),
             lambda: report(None, stamp(), journal_ok=True),
             Timing(retry_base_s=0.1, retry_cap_s=0.3, ack_timeout_s=1.0),
         )

@@ -12,6 +12,7 @@ from config.load import load
 from pilenode.ipc.codec import encode
 from pilenode.ipc.messages import Plan, SessionsReply, Status, StatusReply
 from pilenode.ipc.messages import Sessions as AskSessions
+from pilenode.station.acts import Acts
 from pilenode.station.answers import Answers
 from pilenode.station.control import Peer
 from pilenode.station.entries import NewFact, SessionFacts
@@ -125,7 +126,9 @@ def test_history_never_outgrows_a_frame(tmp_path: Path) -> None:
         guard = GuardLink(str(tmp_path / "none"))
         sessions = Sessions(journal, guard, terms)
         prover = Prover(load("config/example.toml"), journal, guard, sessions)
-        reply = await Answers("n1", journal, sessions, prover, dict).answer(AskSessions(limit=1000), Peer(1, 0, 0))
+        reply = await Answers("n1", journal, sessions, prover, Acts(journal, ()), dict).answer(
+            AskSessions(limit=1000), Peer(1, 0, 0)
+        )
         await journal.close()
         assert isinstance(reply, SessionsReply)
         return reply
@@ -155,7 +158,7 @@ def test_a_session_that_is_not_open_any_more_counts_as_unsent(tmp_path: Path) ->
         guard = GuardLink(str(tmp_path / "none"))
         sessions = Sessions(journal, guard, terms)
         prover = Prover(load("config/example.toml"), journal, guard, sessions)
-        reply = await Answers("n1", journal, sessions, prover, dict).answer(Status(), Peer(1, 0, 0))
+        reply = await Answers("n1", journal, sessions, prover, Acts(journal, ()), dict).answer(Status(), Peer(1, 0, 0))
         await journal.close()
         assert isinstance(reply, StatusReply)
         return reply

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilenode.ipc.messages import Grant, Plan, Release
+from pilenode.station.acts import Acts
 from pilenode.station.commands import Commands, judge, parse
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.journal import Journal
@@ -141,7 +142,7 @@ def play(
         sessions = Sessions(journal, link, TERMS)
         async with guard:
             await sessions.tick()
-            await story(Commands(journal, sessions, lambda: now), journal)
+            await story(Commands(journal, sessions, Acts(journal, ()), lambda: now), journal)
             await link.close()
         await journal.close()
 

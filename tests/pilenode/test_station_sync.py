@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from pilenode.station import sync as module
+from pilenode.station.acts import Acts
 from pilenode.station.commands import Commands
 from pilenode.station.entries import NewFact
 from pilenode.station.guard_link import GuardLink
@@ -122,7 +123,7 @@ class Bench:
         self.sync = Sync(
             self.journal,
             self.upstream,
-            Commands(self.journal, self.sessions),
+            Commands(self.journal, self.sessions, Acts(self.journal, ())),
             lambda: report(self.sessions.snapshot, stamp(), journal_ok=True),
             Timing(retry_base_s=0.01, retry_cap_s=0.02, ack_timeout_s=ack_timeout_s),
         )
