@@ -66,6 +66,7 @@ def test_every_kind_of_fact_has_a_body_and_a_stable_word() -> None:
     """No kind is without its type; the words are stored, so they never change."""
     assert set(BODY_TYPES) == set(FactKind)
     assert sorted(FactKind) == [
+        "act_refused",
         "boot",
         "checkpoint",
         "command_result",
