@@ -21,9 +21,11 @@ from pilenode.station.answers import Answers
 from pilenode.station.commands import Commands
 from pilenode.station.control import ControlServer
 from pilenode.station.guard_link import GuardLink
+from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
+from pilenode.station.keeper import Terms
 from pilenode.station.report import report
-from pilenode.station.sessions import Sessions, Terms
+from pilenode.station.sessions import Sessions
 from pilenode.station.sync import Sync, Timing
 from pilenode.station.tests_runner import Prover
 from pilenode.upstream.facts import TariffTerms
@@ -76,7 +78,7 @@ class Station:
                 service_milli_yuan_per_kwh=tariff.service_milli_yuan_per_kwh,
             ),
         )
-        self._sessions = Sessions(self._journal, self._guard, terms)
+        self._sessions = Sessions(self._journal, self._guard, terms, PlainHouse())
         self._acts = Acts(self._journal, ())
         self._commands = Commands(self._journal, self._sessions, self._acts)
         self._prover = Prover(config, self._journal, self._guard, self._sessions)

@@ -37,6 +37,9 @@ class FactKind(StrEnum):
     BOOT = "boot"
     SESSION_STARTED = "session_started"
     CHECKPOINT = "checkpoint"
+    LEG_ENDED = "leg_ended"
+    LEG_STARTED = "leg_started"
+    SESSION_MODIFIED = "session_modified"
     SESSION_ENDED = "session_ended"
     START_REFUSED = "start_refused"
     FAULT_LATCHED = "fault_latched"
@@ -91,6 +94,7 @@ class Checkpoint(_Body, frozen=True, kw_only=True):
     """A running session's reading made durable. The first one says that the relay has closed."""
 
     port: PortNumber
+    leg: Annotated[int, Meta(ge=1, le=99)] = 1
     start_register_mwh: int | None
     register_mwh: int | None
     on_ms: int
@@ -98,7 +102,11 @@ class Checkpoint(_Body, frozen=True, kw_only=True):
 
 
 class SessionEnded(_Body, frozen=True, kw_only=True):
-    """The one end of a session, with everything the bill is made of."""
+    """The one end of a session, with everything the bill is made of.
+
+    The registers are those of the last leg; energy and duration are those of all ``legs``. ``pause_ms`` is how long
+    it had no power between its legs, None where no clock can tell.
+    """
 
     order: Identifier
     port: PortNumber
@@ -110,9 +118,52 @@ class SessionEnded(_Body, frozen=True, kw_only=True):
     energy_wh: int
     energy_flag: EnergyFlag | None = None
     duration_s: int
+    legs: Annotated[int, Meta(ge=1, le=99)] = 1
+    pause_ms: int | None = 0
     electricity_fen: int
     service_fen: int
     tariff_version: Annotated[str, Meta(min_length=1, max_length=40)]
+
+
+class LegEnded(_Body, frozen=True, kw_only=True):
+    """The power of a session was interrupted; the session goes on. ``cause``: "load", "power" or "guard".
+
+    The first leg begins with ``session_started``, every further one with ``leg_started``. ``energy_mwh`` is what this
+    leg counts for. ``detail`` is guard's.
+    """
+
+    port: PortNumber
+    leg: Annotated[int, Meta(ge=1, le=99)]
+    cause: Annotated[str, Meta(max_length=16)]
+    detail: Words = ""
+    age_ms: int = 0
+    start_register_mwh: int | None
+    end_register_mwh: int | None
+    energy_mwh: int
+    energy_flag: EnergyFlag | None = None
+    on_ms: int
+
+
+class LegStarted(_Body, frozen=True, kw_only=True):
+    """A session goes on. Durable before guard is asked; ``guard_boot`` is the guard that was about to be asked.
+
+    ``pause_ms``: how long it had no power, None where no clock can tell.
+    """
+
+    port: PortNumber
+    leg: Annotated[int, Meta(ge=2, le=99)]
+    cause: Annotated[str, Meta(max_length=16)]
+    pause_ms: int | None
+    guard_boot: Identifier
+
+
+class SessionModified(_Body, frozen=True, kw_only=True):
+    """The plan of a running session was changed. ``plan`` is the whole new one."""
+
+    port: PortNumber
+    plan: Plan
+    source: Annotated[str, Meta(max_length=16)]
+    by: Words = ""
 
 
 class StartRefused(_Body, frozen=True, kw_only=True):
@@ -188,6 +239,9 @@ Body = (
     Boot
     | SessionStarted
     | Checkpoint
+    | LegEnded
+    | LegStarted
+    | SessionModified
     | SessionEnded
     | StartRefused
     | Fault
@@ -201,6 +255,9 @@ BODY_TYPES: Final[dict[FactKind, type[_Body]]] = {
     FactKind.BOOT: Boot,
     FactKind.SESSION_STARTED: SessionStarted,
     FactKind.CHECKPOINT: Checkpoint,
+    FactKind.LEG_ENDED: LegEnded,
+    FactKind.LEG_STARTED: LegStarted,
+    FactKind.SESSION_MODIFIED: SessionModified,
     FactKind.SESSION_ENDED: SessionEnded,
     FactKind.START_REFUSED: StartRefused,
     FactKind.FAULT_LATCHED: Fault,

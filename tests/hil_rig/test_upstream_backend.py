@@ -15,9 +15,11 @@ from pilenode.station.acts import Acts
 from pilenode.station.commands import Commands
 from pilenode.station.entries import NewFact
 from pilenode.station.guard_link import GuardLink
+from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
+from pilenode.station.keeper import Terms
 from pilenode.station.report import report
-from pilenode.station.sessions import Sessions, Terms
+from pilenode.station.sessions import Sessions
 from pilenode.station.sync import Sync, Timing
 from pilenode.station.wallclock import stamp
 from pilenode.upstream.contract import Command, FactBatch, Hello, Live, StateReport
@@ -189,7 +191,9 @@ class Node:
     def __init__(self, directory: Path, url: str) -> None:
         self.journal = Journal(directory / "j.db", reserve_bytes=0)
         self._link = GuardLink(str(directory / "no-guard.sock"))
-        self.sessions = Sessions(self.journal, self._link, Terms(lease_s=60.0, checkpoint_s=60.0, tariff=TERMS))
+        self.sessions = Sessions(
+            self.journal, self._link, Terms(lease_s=60.0, checkpoint_s=60.0, tariff=TERMS), PlainHouse()
+        )
         self.sync = Sync(
             self.journal,
             MqttUpstream(Settings(url=url), "n"),

@@ -17,9 +17,11 @@ from pilenode.station.answers import Answers
 from pilenode.station.control import Peer
 from pilenode.station.entries import NewFact, SessionFacts
 from pilenode.station.guard_link import GuardLink
+from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
+from pilenode.station.keeper import Terms
 from pilenode.station.records import record
-from pilenode.station.sessions import Sessions, Terms
+from pilenode.station.sessions import Sessions
 from pilenode.station.tests_runner import Prover
 from pilenode.upstream.facts import (
     Body,
@@ -124,7 +126,7 @@ def test_history_never_outgrows_a_frame(tmp_path: Path) -> None:
         await journal.append(facts)
         terms = Terms(lease_s=60.0, checkpoint_s=60.0, tariff=TARIFF)
         guard = GuardLink(str(tmp_path / "none"))
-        sessions = Sessions(journal, guard, terms)
+        sessions = Sessions(journal, guard, terms, PlainHouse())
         prover = Prover(load("config/example.toml"), journal, guard, sessions)
         reply = await Answers("n1", journal, sessions, prover, Acts(journal, ()), dict).answer(
             AskSessions(limit=1000), Peer(1, 0, 0)
@@ -156,7 +158,7 @@ def test_a_session_that_is_not_open_any_more_counts_as_unsent(tmp_path: Path) ->
         journal.open_sessions = read_late  # type: ignore[method-assign]
         terms = Terms(lease_s=60.0, checkpoint_s=60.0, tariff=TARIFF)
         guard = GuardLink(str(tmp_path / "none"))
-        sessions = Sessions(journal, guard, terms)
+        sessions = Sessions(journal, guard, terms, PlainHouse())
         prover = Prover(load("config/example.toml"), journal, guard, sessions)
         reply = await Answers("n1", journal, sessions, prover, Acts(journal, ()), dict).answer(Status(), Peer(1, 0, 0))
         await journal.close()

@@ -15,8 +15,10 @@ from pilenode.ipc.messages import Grant, Plan, Release
 from pilenode.station.acts import Acts
 from pilenode.station.commands import Commands, judge, parse
 from pilenode.station.guard_link import GuardLink
+from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
-from pilenode.station.sessions import Sessions, Terms
+from pilenode.station.keeper import Terms
+from pilenode.station.sessions import Sessions
 from pilenode.station.wallclock import ClockQuality, Stamp
 from pilenode.upstream.contract import MAX_COMMAND_BYTES, Command, IncomingCommand
 from pilenode.upstream.facts import CommandResult, FactKind, TariffTerms
@@ -139,7 +141,7 @@ def play(
 
     async def main() -> None:
         journal, link = Journal(directory / "j.db", reserve_bytes=0), GuardLink(str(guard.path))
-        sessions = Sessions(journal, link, TERMS)
+        sessions = Sessions(journal, link, TERMS, PlainHouse())
         async with guard:
             await sessions.tick()
             await story(Commands(journal, sessions, Acts(journal, ()), lambda: now), journal)

@@ -22,8 +22,10 @@ from pilenode.ipc.messages import (
 )
 from pilenode.station.entries import JournalConflictError, JournalFailedError, NewFact
 from pilenode.station.guard_link import GuardLink
+from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
-from pilenode.station.sessions import Sessions, StartRequest, Terms
+from pilenode.station.keeper import Terms
+from pilenode.station.sessions import Sessions, StartRequest
 from pilenode.upstream.facts import (
     Boot,
     EnergyFlag,
@@ -57,7 +59,7 @@ class Station:
     def __init__(self, directory: Path, guard: FakeGuard, reserve_bytes: int = 0) -> None:
         self.journal = Journal(directory / "j.db", reserve_bytes=reserve_bytes)
         self.link = GuardLink(str(guard.path))
-        self.sessions = Sessions(self.journal, self.link, TERMS)
+        self.sessions = Sessions(self.journal, self.link, TERMS, PlainHouse())
         self._closed = False
 
     async def start(self, port: int = 1, order: str = "o1", plan: Plan | None = None) -> StartReply | Refused:
@@ -596,7 +598,7 @@ def test_full_disk_starts_nothing_and_ends_nothing(
         await running.ticks(3)
         assert running.journal.status().problem
         limited_files.free()
-        monkeypatch.setattr(running.sessions, "_recover_at_s", 0.0)
+        monkeypatch.setattr(running.sessions._book, "_recover_at_s", 0.0)
         await running.ticks(3)
         assert running.journal.status().problem is None
         (end,) = await running.ends()

@@ -14,9 +14,11 @@ from pilenode.station.acts import Acts
 from pilenode.station.commands import Commands
 from pilenode.station.entries import NewFact
 from pilenode.station.guard_link import GuardLink
+from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
+from pilenode.station.keeper import Terms
 from pilenode.station.report import report
-from pilenode.station.sessions import Sessions, Terms
+from pilenode.station.sessions import Sessions
 from pilenode.station.sync import Sync, Timing
 from pilenode.station.wallclock import stamp
 from pilenode.upstream.contract import Ack, Command, IncomingCommand, UpstreamLostError
@@ -118,7 +120,7 @@ class Bench:
     def __init__(self, directory: Path, guard: FakeGuard, ack_timeout_s: float) -> None:
         self.journal = Journal(directory / "j.db", reserve_bytes=0)
         self.guard_link = GuardLink(str(guard.path))
-        self.sessions = Sessions(self.journal, self.guard_link, TERMS)
+        self.sessions = Sessions(self.journal, self.guard_link, TERMS, PlainHouse())
         self.upstream = LoopUpstream()
         self.sync = Sync(
             self.journal,

@@ -13,9 +13,11 @@ from config.schema import Inlet
 from pilenode.ipc.messages import Done, PeriodicTest, Plan, PortSnapshot, Refused, RunTest
 from pilenode.station.entries import NewFact
 from pilenode.station.guard_link import GuardLink
+from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
+from pilenode.station.keeper import Terms
 from pilenode.station.periodic import FAILED_PAUSE_S, IDLE_S, PAUSE_S
-from pilenode.station.sessions import Sessions, StartRequest, Terms
+from pilenode.station.sessions import Sessions, StartRequest
 from pilenode.station.tests_runner import Prover
 from pilenode.station.wallclock import ClockQuality, Stamp
 from pilenode.upstream.facts import Fact, FactKind, PeriodicResult, TariffTerms
@@ -49,7 +51,7 @@ class Bench:
         self.seconds = 5_000.0
         self.journal = Journal(directory / "j.db", now=self.now, reserve_bytes=0)
         self.link = GuardLink(str(guard.path))
-        self.sessions = Sessions(self.journal, self.link, TERMS)
+        self.sessions = Sessions(self.journal, self.link, TERMS, PlainHouse())
         self.prover = Prover(
             config or configuration(),
             self.journal,
