@@ -29,16 +29,19 @@ class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Base of all messages."""
 
 
-class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """What ends the session on purpose; guard holds it, so it works with a dead station.
 
     ``energy_wh`` counts from the register at closing, ``duration_s`` from closing, ``deadline_s`` from the grant: a
-    clock time as the station reckons it, free of guard's clock. None = no such limit.
+    clock time as the station reckons it, free of guard's clock. None = no such limit. ``for_amount``: the energy was
+    bought with a sum of money, so its end is "planned_amount". What is default is not sent: a guard from before this
+    field, still running while station was upgraded, goes on taking grants.
     """
 
     energy_wh: Annotated[float, Meta(gt=0, le=100_000)] | None = None
     duration_s: Annotated[float, Meta(gt=0, le=43_200)] | None = None
     deadline_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
+    for_amount: bool = False
 
 
 # -- requests to guard -------------------------------------------------------------------------------------
@@ -65,6 +68,17 @@ class Renew(_Message, frozen=True, kw_only=True, tag="renew"):
     port: PortNumber
     session: Identifier
     ttl_s: Annotated[float, Meta(gt=0, le=3600)]
+
+
+class Amend(_Message, frozen=True, kw_only=True, tag="amend"):
+    """Put ``plan`` in the place of the plan of a live session; what it has used up already ends it in the same tick.
+
+    Its ``deadline_s`` counts from the amendment. The lease is not extended, and guard's own limits stay.
+    """
+
+    port: PortNumber
+    session: Identifier
+    plan: Plan
 
 
 class Release(_Message, frozen=True, kw_only=True, tag="release"):
@@ -103,7 +117,7 @@ class GetEvents(_Message, frozen=True, kw_only=True, tag="get_events"):
     limit: Annotated[int, Meta(ge=1, le=500)] = 200
 
 
-GuardRequest = Hello | Grant | Renew | Release | Reset | RunTest | GetSnapshot | GetEvents
+GuardRequest = Hello | Grant | Renew | Amend | Release | Reset | RunTest | GetSnapshot | GetEvents
 
 # -- replies of guard --------------------------------------------------------------------------------------
 
