@@ -108,6 +108,8 @@ def test_a_jump_inside_a_slot_ends_it() -> None:
         # Havana's clocks went back from 01:00 to 00:00: the day begins with the first of two midnights
         ("America/Havana", "2026-11-01T12:00:00-05:00", "2026-11-01T00:00:00-04:00", "2026-11-02T00:00:00-05:00"),
         ("Pacific/Apia", "2011-12-29T12:00:00-10:00", "2011-12-29T00:00:00-10:00", "2011-12-31T00:00:00+14:00"),
+        # Toronto's clocks jumped from 23:30 to 00:30: the day begins in the middle of nowhere
+        ("America/Toronto", "1919-03-31T12:00:00-04:00", "1919-03-31T00:30:00-04:00", "1919-04-01T00:00:00-04:00"),
         ("Asia/Kathmandu", "2026-08-01T03:00:00+05:45", "2026-08-01T00:00:00+05:45", "2026-08-02T00:00:00+05:45"),
     ],
 )
