@@ -12,7 +12,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
-import pytest
 
 from pilenode.ipc.messages import GetEvents, GetSnapshot, Grant, Plan, Refused, StartReply
 from pilenode.station.guard_link import GuardLink
@@ -26,6 +25,8 @@ from pilenode.upstream.facts import FactKind, LegEnded, LegStarted, SessionEnded
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from pathlib import Path
+
+    import pytest
 
     from pilenode.ipc.messages import GuardReply, GuardRequest, PortSnapshot, Snapshot
     from pilenode.station.entries import NewFact
