@@ -32,7 +32,8 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(trylast=True)  # after -k and -m: what nobody asked for is not missing
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out exactly the tests marked ``needs(program)`` whose program is missing."""
+    """Leave out exactly the tests marked ``needs(program)`` whose program is missing; long ones come first."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     not_run: dict[str, list[str]] = {}
     kept, left_out = [], []
     for item in items:

@@ -41,5 +41,5 @@ run() {
   .venv/bin/python -P -m pytest "$@"
 }
 run -m "not bench" --numprocesses logical --dist worksteal
-run -m "bench and not alone" --numprocesses 3 --dist worksteal "${with_processes[@]}"
+run -m "bench and not alone" --numprocesses 3 --dist load --maxschedchunk 1 "${with_processes[@]}"
 run -m "bench and alone" "${with_processes[@]}"

@@ -49,6 +49,7 @@ def cases(beginning: int = 0, every: int = 1) -> Iterator[tuple[str, Curve, Mapp
         yield name, load(name), truth[name]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_all_curves_end_right_and_restarts_change_nothing() -> None:
     """30 of 30 normal ones: none early, late or never, no alarm where there is nothing, not long after full.
@@ -70,6 +71,7 @@ def test_all_curves_end_right_and_restarts_change_nothing() -> None:
     assert {name: outcomes[name] for name in straight} == straight
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize(("what", "third"), [("slower20", 0), ("noise", 1), ("gaps", 2), ("crosstalk1", 0)])
 def test_worse_curves_are_still_right(what: str, third: int) -> None:
@@ -107,16 +109,17 @@ def test_a_rig_may_replay_faster_than_life(name: str, scale: float, every_s: flo
     assert not outcome.wrong_alarm
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_made_up_sessions_end_right_too() -> None:
     """Other physics, other chargers, six meters: no alarm where nothing is wrong, and few mistakes.
 
     The mistakes that remain are pauses on meters that cannot see a charger's standby: for them a pause and a pulled
-    plug look the same.
+    plug look the same. Two of every kind here; more of them: ``make score`` with ``--synthetic``.
     """
-    outcomes = score(sessions(54, seed=3), full_detector)
+    outcomes = score(sessions(36, seed=3), full_detector)
     figures = summary(outcomes.values())
     assert figures["wrong_alarm"] == 0
     wrong = [o for o in outcomes.values() if o.result not in {"ok", "caught"}]
-    assert len(wrong) <= 6
+    assert len(wrong) <= 1
     assert all(o.kind in {"pause", "runaway", "near_full"} for o in wrong)

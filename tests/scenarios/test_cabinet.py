@@ -202,6 +202,7 @@ def test_a_wrong_configuration_starts_nothing_and_lists_everything(tmp_path: Pat
         assert list(cabinet.pins()) == []
 
 
+@pytest.mark.long
 @pytest.mark.timeout(200)
 def test_the_demo_tells_a_true_story(tmp_path: Path) -> None:
     """``make demo`` without a terminal: exit 0, every session in the summary."""

@@ -44,6 +44,7 @@ def test_a_killed_guard_loses_the_contactor(tmp_path: Path) -> None:
     assert figure.good, figure.line()
 
 
+@pytest.mark.long
 @pytest.mark.bench
 @pytest.mark.needs("mosquitto")
 def test_a_killed_station_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
