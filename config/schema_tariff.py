@@ -69,7 +69,7 @@ class Tariff(_Table, frozen=True, kw_only=True):
     ) = None
     fallback: Annotated[
         bool,
-        Meta(description="The lowest prices of this version count while the time is not known; default: the first"),
+        Meta(description="Its lowest prices count while the time is not known; default: the first version"),
     ] = False
     electricity_milli_yuan_per_kwh: Annotated[Price, Meta(description="0.001 yuan per kWh, all day")] | None = None
     service_milli_yuan_per_kwh: Annotated[Price, Meta(description="0.001 yuan per kWh, all day")] | None = None

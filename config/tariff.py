@@ -74,7 +74,7 @@ class TariffSchedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """
 
     schedule: Annotated[int, Meta(ge=0, le=2**53)]
-    timezone: ZoneName = "Asia/Shanghai"
+    timezone: ZoneName
     versions: Annotated[list[TariffVersion], Meta(max_length=16)]
     fallback: Annotated[str, Meta(max_length=40)] = ""
 
@@ -146,8 +146,8 @@ def _periods(version: TariffVersion, path: Path) -> Iterator[Mistake]:
             covered_by[slot] = index
     free = [slot for slot, owner in enumerate(covered_by) if owner is None]
     if free:
-        end = next(slot for slot in range(free[0], SLOTS + 1) if slot not in free)
-        start_text, end_text = clock(free[0]), clock(end)
+        last = next(slot for slot in range(free[0], SLOTS + 1) if slot not in free)
+        start_text, end_text = clock(free[0]), clock(last)
         yield Mistake(
             (*path, "periods"),
             "tariff_gap",
@@ -223,7 +223,7 @@ def _validity(versions: list[TariffVersion]) -> Iterator[Mistake]:
                 path,
                 "tariff_order",
                 "不晚于前一版本的生效时间。",
-                "It is not after the beginning of the version before.",
+                "It does not begin after the version before.",
             )
         elif ends is not None and ends < begins:
             yield Mistake(path, "tariff_gap", "前一版本失效更早。", "The version before ends earlier.")

@@ -123,7 +123,7 @@ class PowerHistogram:
 
 
 def sustained_w(power_ms: Sequence[int]) -> int:
-    """Return the highest class (its upper end, W) that lasted 8 minutes and a tenth of the time, it or above; else 0."""
+    """Return the upper end, W, of the highest class that (or more) lasted 8 minutes and a tenth of the time; else 0."""
     whole, above = sum(power_ms), 0
     for power_class in range(len(power_ms) - 1, 0, -1):
         above += power_ms[power_class]
