@@ -175,7 +175,7 @@ class Setup:
             _table("limits", {"current_limit_a": self.limit_a} | dict(self.limits)),
             _table("cabinet", {"current_limit_a": self.cabinet_a} | dict(self.supply)),
             *([self._sensors()] if self.full else []),
-            '[tariff]\nversion = "demo-2026"\nelectricity_milli_yuan_per_kwh = 520\nservice_milli_yuan_per_kwh = 300',
+            '[[tariff]]\nversion = "demo-2026"\nelectricity_milli_yuan_per_kwh = 520\nservice_milli_yuan_per_kwh = 300',
         ]
         for number in range(1, self.ports + 1):
             probe = f'\nprobe = {{ id = "{self.probe(number)}" }}' if self.probes else ""

@@ -31,6 +31,8 @@ _COMMANDS = {
         "pilenode.cli.meter:command",
         Text("电表型号；查找、设置和核对电表。", "Meter models; find, set and check meters."),
     ),
+    "tariff": Late("pilenode.cli.tariff:command", Text("查看、检查或设置电价。", "Show, check or set the prices.")),
+    "reprice": Late("pilenode.cli.reprice:command", Text("重新计费并核对记录。", "Price records again and compare.")),
     "config": Late("pilenode.cli.config:command", Text("检查或显示配置。", "Check or show a configuration.")),
     "budget": Late(
         "pilenode.cli.budget:command", Text("计算最坏断电时间。", "Compute the worst-case time to an open relay.")

@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from config.tariff import TariffSchedule
+
 #: As in ``pilenode.ipc.messages``, which imports this file; a test holds them together.
 Identifier = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:/-]+$")]
 PortNumber = Annotated[int, Meta(ge=1, le=99)]
@@ -49,4 +51,10 @@ class LiftLock(Act, frozen=True, kw_only=True, tag="lift_lock"):
     reason: Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-AnyAct = Lock | LiftLock
+class SetTariff(Act, frozen=True, kw_only=True, tag="set_tariff"):
+    """Put other prices in force for the sessions that start from now on. Its number is above the present one's."""
+
+    tariff: TariffSchedule
+
+
+AnyAct = Lock | LiftLock | SetTariff

@@ -15,6 +15,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from config.tariff import TariffSchedule
 from pilenode.ipc.acts import AnyAct
 
 #: Version of the guard protocol. A peer with another major version is refused.
@@ -317,7 +318,11 @@ class Facts(_Message, frozen=True, kw_only=True, tag="facts"):
     limit: Annotated[int, Meta(ge=1, le=500)] = 200
 
 
-ControlRequest = Status | Start | Stop | Sessions | ResetFault | OrderTest | RecordTest | Perform | Facts
+class GetTariff(_Message, frozen=True, kw_only=True, tag="get_tariff"):
+    """Ask for the prices that a session would start under now."""
+
+
+ControlRequest = Status | Start | Stop | Sessions | ResetFault | OrderTest | RecordTest | Perform | Facts | GetTariff
 
 
 class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -418,4 +423,13 @@ class FactsReply(_Message, frozen=True, kw_only=True, tag="facts_reply"):
     facts: list[StoredFact]
 
 
-ControlReply = StatusReply | StartReply | SessionsReply | FactsReply | Done | Refused
+class TariffReply(_Message, frozen=True, kw_only=True, tag="tariff_reply"):
+    """The prices in force. ``source``: "config", or "cli" or "upstream" for who set them, ``by`` and when."""
+
+    tariff: TariffSchedule
+    source: str
+    by: str = ""
+    set_wall_ms: int | None = None
+
+
+ControlReply = StatusReply | StartReply | SessionsReply | FactsReply | TariffReply | Done | Refused

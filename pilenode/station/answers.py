@@ -13,6 +13,7 @@ from pilenode.ipc.messages import (
     ControlRequest,
     Facts,
     FactsReply,
+    GetTariff,
     OrderTest,
     Perform,
     RecordTest,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from pilenode.station.control import Peer
     from pilenode.station.journal import Journal
     from pilenode.station.sync import Sync
+    from pilenode.station.tariff_desk import TariffDesk
     from pilenode.station.tests_runner import Prover
     from pilenode.upstream.contract import Upstream
 
@@ -63,6 +65,7 @@ class Answers:
         dropped: Callable[[], Mapping[str, int]],
     ) -> None:
         self.upstream: tuple[Upstream, Sync] | None = None
+        self.tariff: TariffDesk | None = None
         self._node = node
         self._journal = journal
         self._controller = controller
@@ -73,7 +76,7 @@ class Answers:
     async def answer(self, request: ControlRequest, peer: Peer) -> ControlReply:
         """Return the reply to ``request`` of ``peer``."""
         match request:
-            case Status() | Sessions() | Facts():
+            case Status() | Sessions() | Facts() | GetTariff():
                 return await self._look(request)
             case Start():
                 by = _by(request.by, peer)
@@ -89,10 +92,17 @@ class Answers:
             case _:
                 assert_never(request)
 
-    async def _look(self, request: Status | Sessions | Facts) -> ControlReply:
+    async def _look(self, request: Status | Sessions | Facts | GetTariff) -> ControlReply:
+        if isinstance(request, GetTariff):
+            return await self._tariff()
         if isinstance(request, Status):
             return await self._status()
         return await (self._sessions(request.limit) if isinstance(request, Sessions) else self._facts(request))
+
+    async def _tariff(self) -> ControlReply:
+        if self.tariff is None or not await self._acts.catch_up():
+            return Refused(code="journal_failed", detail=(self._journal.status().problem or "")[:_MAX_WORDS])
+        return self.tariff.reply()
 
     async def _test(self, request: OrderTest | RecordTest, by: str) -> ControlReply:
         if isinstance(request, OrderTest):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from config.schema_tariff import compact
 from pilenode import clock, instance, log
 from pilenode.notify import Notifier
 from pilenode.station import wallclock
@@ -27,8 +28,9 @@ from pilenode.station.keeper import Terms
 from pilenode.station.report import report
 from pilenode.station.sessions import Sessions
 from pilenode.station.sync import Sync, Timing
+from pilenode.station.tariff import flat_terms
+from pilenode.station.tariff_desk import TariffDesk
 from pilenode.station.tests_runner import Prover
-from pilenode.upstream.facts import TariffTerms
 from pilenode.upstream.mqtt import MqttUpstream
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ class Station:
     """Everything of one station, wired together."""
 
     def __init__(self, config: Config) -> None:
-        tariff = config.tariff
+        tariff = compact(config.tariff, config.node.timezone)
         self._config = config
         self._log = structlog.get_logger()
         self._notifier = Notifier()
@@ -72,17 +74,15 @@ class Station:
         terms = Terms(
             lease_s=config.station.lease_s,
             checkpoint_s=config.station.checkpoint_s,
-            tariff=TariffTerms(
-                version=tariff.version,
-                electricity_milli_yuan_per_kwh=tariff.electricity_milli_yuan_per_kwh,
-                service_milli_yuan_per_kwh=tariff.service_milli_yuan_per_kwh,
-            ),
+            tariff=flat_terms(tariff),
         )
         self._sessions = Sessions(self._journal, self._guard, terms, PlainHouse())
-        self._acts = Acts(self._journal, ())
+        self._tariff = TariffDesk(tariff)
+        self._acts = Acts(self._journal, (self._tariff,))
         self._commands = Commands(self._journal, self._sessions, self._acts)
         self._prover = Prover(config, self._journal, self._guard, self._sessions)
         self._answers = Answers(config.node.id, self._journal, self._sessions, self._prover, self._acts, self._dropped)
+        self._answers.tariff = self._tariff
         self._control = ControlServer(config.station.control_socket, config.station.control_group, self._answers.answer)
         self._sync: Sync | None = None
         if config.upstream is not None:

@@ -9,8 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pilenode.station.prices import Prices
+from pilenode.upstream.facts import TariffTerms
+
 if TYPE_CHECKING:
-    from pilenode.upstream.facts import TariffTerms
+    from config.tariff import TariffSchedule
 
 #: Wh x 0.001 yuan/kWh per fen: 1000 (Wh per kWh) x 1000 (0.001 yuan per yuan) / 100 (fen per yuan).
 _PER_FEN: Final = 10_000
@@ -36,4 +39,17 @@ def price(energy_wh: int, terms: TariffTerms) -> Fees:
     return Fees(
         electricity_fen=fee_fen(energy_wh, terms.electricity_milli_yuan_per_kwh),
         service_fen=fee_fen(energy_wh, terms.service_milli_yuan_per_kwh),
+    )
+
+
+def flat_terms(schedule: TariffSchedule) -> TariffTerms:
+    """Return the flat terms that a session is started under: those of a cabinet that does not know the time.
+
+    A service fee by time is not in them.
+    """
+    rate = Prices(schedule).fallback
+    return TariffTerms(
+        version=rate.version,
+        electricity_milli_yuan_per_kwh=rate.electricity,
+        service_milli_yuan_per_kwh=rate.service if rate.service_kind == "service_energy" else 0,
     )

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from pilenode.ipc.messages import Identifier, Plan, PortNumber, Words
+from pilenode.upstream.facts_money import Settlement, TariffSet
 
 #: The link before the first fact of a log.
 GENESIS: Final = bytes(32)
@@ -49,6 +50,7 @@ class FactKind(StrEnum):
     COMMAND_RESULT = "command_result"
     TESTED = "tested"
     ACT_REFUSED = "act_refused"
+    TARIFF_SET = "tariff_set"
 
 
 class EnergyFlag(StrEnum):
@@ -123,6 +125,7 @@ class SessionEnded(_Body, frozen=True, kw_only=True):
     electricity_fen: int
     service_fen: int
     tariff_version: Annotated[str, Meta(min_length=1, max_length=40)]
+    money: Settlement | None = None  # the bill and all it is made of; None in records made before there was one
 
 
 class LegEnded(_Body, frozen=True, kw_only=True):
@@ -249,9 +252,10 @@ Body = (
     | CommandResult
     | PeriodicResult
     | ActRefused
+    | TariffSet
 )
 
-BODY_TYPES: Final[dict[FactKind, type[_Body]]] = {
+BODY_TYPES: Final[dict[FactKind, type[Body]]] = {
     FactKind.BOOT: Boot,
     FactKind.SESSION_STARTED: SessionStarted,
     FactKind.CHECKPOINT: Checkpoint,
@@ -267,6 +271,7 @@ BODY_TYPES: Final[dict[FactKind, type[_Body]]] = {
     FactKind.COMMAND_RESULT: CommandResult,
     FactKind.TESTED: PeriodicResult,
     FactKind.ACT_REFUSED: ActRefused,
+    FactKind.TARIFF_SET: TariffSet,
 }
 
 

@@ -65,11 +65,7 @@ class Process:
             "station": {"data_dir": str(directory / "data"), "control_socket": str(self.socket), "poll_s": 0.05},
             "bus": [{"name": "b", "device": "/dev/null"}],
             "port": [port],
-            "tariff": {
-                "version": "t1",
-                "electricity_milli_yuan_per_kwh": 520,
-                "service_milli_yuan_per_kwh": 300,
-            },
+            "tariff": [{"version": "t1", "electricity_milli_yuan_per_kwh": 520, "service_milli_yuan_per_kwh": 300}],
         }
         if upstream is not None:
             settings["upstream"] = {"url": upstream}

@@ -80,6 +80,7 @@ def test_every_kind_of_fact_has_a_body_and_a_stable_word() -> None:
         "session_modified",
         "session_started",
         "start_refused",
+        "tariff_set",
         "tested",
     ]
 

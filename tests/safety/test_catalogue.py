@@ -112,6 +112,16 @@ REFUSALS = (
     "not_fitted",
     "too_little_energy",
     "test_running",
+    "unknown_zone",
+    "tariff_gap",
+    "tariff_overlap",
+    "tariff_order",
+    "tariff_negative",
+    "tariff_too_high",
+    "tariff_service",
+    "tariff_no_tiers",
+    "tariff_tiers",
+    "tariff_older",
 )
 
 
