@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -83,10 +84,7 @@ def _version(random: Random, number: int, start: int | None) -> TariffVersion:
     kind = random.choice(("energy", "energy", "hour", "tier"))
     cuts = sorted({0, SLOTS, *(random.randrange(1, SLOTS) for _ in range(random.choice((0, 0, 2, 5, 47))))})
     by_energy = kind == "energy"
-    periods = [
-        Period(one, other, _price(random), _price(random) if by_energy else 0)
-        for one, other in zip(cuts, cuts[1:], strict=False)
-    ]
+    periods = [Period(one, other, _price(random), _price(random) if by_energy else 0) for one, other in pairwise(cuts)]
     tiers = None
     if kind == "tier":
         ends = sorted({random.randrange(1, 13) * 100 for _ in range(random.randrange(1, 6))})
