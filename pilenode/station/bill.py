@@ -36,8 +36,9 @@ _PER_MWH: Final = 18
 _PER_MS: Final = 5
 #: More energy than any session: what an amount without a price allows.
 MOST_MWH: Final = 100_000_000
-#: An amount is reckoned for this long at most, so that no sustained power can come up meanwhile that is not known.
-_TIER_AHEAD_MS: Final = SUSTAINED_MS - 60_000
+#: Where time costs something, an amount is reckoned for this long at most: little is reserved that is not used, and no
+#: sustained power can come up out of nothing meanwhile.
+_TIMED_AHEAD_MS: Final = SUSTAINED_MS - 60_000
 _HALF_HOUR_MS: Final = 30 * 60 * 1000
 #: An amount whose time alone runs out within this is used up.
 _USED_UP_MS: Final = 60_000
@@ -224,15 +225,15 @@ def amount_limit(
     prices = Prices(schedule)
     rate = prices.rate_at(wall_ms)
     for_ms = _HALF_HOUR_MS if wall_ms is None else prices.next_boundary_ms(wall_ms) - wall_ms
-    tiered = any(version.service_tier is not None for version in schedule.versions)
-    for_ms = min(for_ms, _TIER_AHEAD_MS) if tiered else for_ms
+    timed = any(one.service_tier is not None or one.service_milli_yuan_per_hour for one in schedule.versions)
+    for_ms = min(for_ms, _TIMED_AHEAD_MS) if timed else for_ms
     spent = _components(pieces, power_ms, prices)
     left = amount_fen * ONE_FEN - sum(spent)
     while True:
         ahead = UsagePiece(
             from_wall_ms=wall_ms, to_wall_ms=None if wall_ms is None else wall_ms + for_ms, on_ms=for_ms, energy_mwh=0
         )
-        reserved = _components([*pieces, ahead], _at_most(power_ms, for_ms) if tiered else power_ms, prices)
+        reserved = _components([*pieces, ahead], _at_most(power_ms, for_ms) if timed else power_ms, prices)
         if (sum(reserved) - sum(spent)) * 2 <= left:
             break
         for_ms //= 2
