@@ -229,3 +229,9 @@ def _validity(versions: list[TariffVersion]) -> Iterator[Mistake]:
             yield Mistake(path, "tariff_gap", "前一版本失效更早。", "The version before ends earlier.")
         elif ends is not None and ends > begins:
             yield Mistake(path, "tariff_overlap", "前一版本失效更晚。", "The version before ends later.")
+
+
+def flat_schedule(version: str, electricity: int, service: int = 0, timezone: str = "Asia/Shanghai") -> TariffSchedule:
+    """Return a schedule with one price all day (居民合表) for each component, 0.001 yuan per kWh."""
+    periods = [Period(0, SLOTS, electricity, service)]
+    return TariffSchedule(schedule=0, timezone=timezone, versions=[TariffVersion(version=version, periods=periods)])

@@ -105,7 +105,10 @@ class Book:
     ) -> bool:
         """Make all of it durable in one transaction, and then follow it. Returns whether it worked."""
         ended = [(self.sessions[ending.session], ending) for ending in endings]
-        bodies = [leg_end(session, ending) if ending.cause else settle(session, ending) for session, ending in ended]
+        at = self._at()
+        bodies = [
+            leg_end(session, ending, at) if ending.cause else settle(session, ending, at) for session, ending in ended
+        ]
         readings = list(checkpoints)
         batch = [*facts]
         for (session, ending), body in zip(ended, bodies, strict=True):
@@ -118,7 +121,7 @@ class Book:
             return False
         for (session, _), body in zip(ended, bodies, strict=True):
             if isinstance(body, LegEnded):
-                self.keep(paused(session, body, self._at()))
+                self.keep(paused(session, body, at))
                 log.info("session paused", session=session.session, port=body.port, cause=body.cause)
             else:
                 del self.sessions[session.session]

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from pilenode.station.metering import marked, seen
 from pilenode.station.session import LIVE, Ending, Reading
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def decide(
         elif port.lease_left_s is None or port.lease_left_s < lease_s * _RENEW_BELOW:
             renew.append((port.port, session.lease))
         if session.reading is not None and session.slot != slot:
-            checkpoints.append((session, session.reading))
+            open_sessions[name] = marked(session, at)
+            checkpoints.append((open_sessions[name], session.reading))
     release += strangers(news.snapshot, sessions)
     return Decisions(open_sessions, tuple(renew), tuple(release), tuple(ask), tuple(endings), tuple(checkpoints), slot)
 
@@ -106,7 +108,7 @@ def _look(
         return session, _from_event(session, event)
     if port is not None and port.session == session.lease:
         if port.closed_for_s is not None and port.state == "on":
-            session = replace(session, reading=_reading(port, port.closed_for_s), last=at)
+            session = seen(replace(session, reading=_reading(port, port.closed_for_s), last=at), at)
         if port.state in LIVE:
             return replace(session, over_since_s=None), None
         since_s = now if session.over_since_s is None else session.over_since_s

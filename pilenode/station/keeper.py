@@ -24,6 +24,7 @@ from pilenode.upstream.facts import LegStarted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from config.tariff import TariffSchedule
     from pilenode.ipc.messages import PortSnapshot, Snapshot
     from pilenode.station.book import Book
     from pilenode.station.entries import NewFact
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from pilenode.station.journal import Journal
     from pilenode.station.session import News, OpenSession
     from pilenode.station.wallclock import Stamp
-    from pilenode.upstream.facts import TariffTerms
 
 #: Pause between two sessions that go on, seconds: chargers draw most in their first moments.
 GO_ON_EVERY_S: Final = 2.0
@@ -46,11 +46,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What every session is run under: its lease, how often its reading is made durable (seconds), its prices."""
+    """What every session is run under: its lease, how often its reading is made durable (seconds), its prices.
+
+    ``tariff`` returns the prices that are in force for a session that starts now.
+    """
 
     lease_s: float
     checkpoint_s: float
-    tariff: TariffTerms
+    tariff: Callable[[], TariffSchedule]
 
 
 def to_moment(stamp: Stamp) -> Moment:

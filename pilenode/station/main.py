@@ -28,7 +28,6 @@ from pilenode.station.keeper import Terms
 from pilenode.station.report import report
 from pilenode.station.sessions import Sessions
 from pilenode.station.sync import Sync, Timing
-from pilenode.station.tariff import flat_terms
 from pilenode.station.tariff_desk import TariffDesk
 from pilenode.station.tests_runner import Prover
 from pilenode.upstream.mqtt import MqttUpstream
@@ -74,7 +73,7 @@ class Station:
         terms = Terms(
             lease_s=config.station.lease_s,
             checkpoint_s=config.station.checkpoint_s,
-            tariff=flat_terms(tariff),
+            tariff=lambda: self._tariff.schedule,
         )
         self._sessions = Sessions(self._journal, self._guard, terms, PlainHouse())
         self._tariff = TariffDesk(tariff)

@@ -84,6 +84,17 @@ class Prices:
         edges |= {version.valid_until_ms for version in schedule.versions}
         self._edges = sorted(edge for edge in edges if edge is not None)
 
+    def ahead(self, wall_ms: int | None) -> TariffSchedule:
+        """Return the part of the schedule that a session may need that starts now (None: the whole of it)."""
+        if wall_ms is None:
+            return self.schedule
+        names = {self.rate_at(wall_ms).version}
+        for version in self.schedule.versions:
+            begins = version.valid_from_ms
+            if begins is not None and wall_ms < begins <= wall_ms + LONGEST_PIECE_MS:
+                names.add(version.version)
+        return narrow(self.schedule, names)
+
     def rate_at(self, wall_ms: int | None) -> Rate:
         """Return the rate at a moment; None is a time that is not known."""
         if wall_ms is None:

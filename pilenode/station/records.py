@@ -26,7 +26,7 @@ def record(facts: SessionFacts, acked_seq: int) -> SessionRecord:
         started_wall_ms=start.wall_ms,
         clock=start.clock,
         plan=started.plan,
-        tariff_version=started.tariff.version,
+        tariff_version=started.tariff_version,
     )
     if facts.end is not None:
         ended = msgspec.json.decode(facts.end.body, type=SessionEnded)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from pilenode.station.prices import Prices
+from pilenode.station.usage import PowerHistogram
 from pilenode.upstream.facts import (
     Checkpoint,
     EnergyFlag,
@@ -20,6 +22,7 @@ from pilenode.upstream.facts import (
     SessionModified,
     SessionStarted,
 )
+from pilenode.upstream.facts_money import Usage
 
 if TYPE_CHECKING:
     from pilenode.ipc.messages import GuardEvent, Plan, Snapshot
@@ -88,6 +91,7 @@ class OpenSession:
 
     session: str
     started: SessionStarted
+    prices: Prices
     leg: Leg
     last: Moment
     plan: Plan
@@ -99,6 +103,9 @@ class OpenSession:
     over_since_s: float | None = None
     abandoned: bool = False
     stopped: str = ""
+    usage: Usage = field(default_factory=Usage)
+    power: PowerHistogram = field(default_factory=PowerHistogram)
+    power_at_ms: int | None = None
 
     @property
     def port(self) -> int:
@@ -152,6 +159,12 @@ def moment(fact: Fact) -> Moment:
     return Moment(fact.boot, fact.boottime_ms, None if fact.clock == "none" else fact.wall_ms)
 
 
+def earlier(at: Moment, ms: int) -> Moment:
+    """Return the moment ``ms`` before ``at``."""
+    wall_ms = None if at.wall_ms is None else max(0, at.wall_ms - ms)
+    return replace(at, boottime_ms=at.boottime_ms - ms, wall_ms=wall_ms)
+
+
 def span_ms(earlier: Moment, later: Moment) -> int | None:
     """Return the time between two moments, ms; None where no clock can tell. Within one boot it is exact."""
     if earlier.boot == later.boot:
@@ -163,7 +176,9 @@ def span_ms(earlier: Moment, later: Moment) -> int | None:
 
 def opened(session: str, started: SessionStarted, at: Moment) -> OpenSession:
     """Return a session that has just begun with its first leg."""
-    return OpenSession(session, started, Leg(1, started.guard_boot, at.boot), at, started.plan, at)
+    return OpenSession(
+        session, started, Prices(started.tariff), Leg(1, started.guard_boot, at.boot), at, started.plan, at
+    )
 
 
 def restore(facts: SessionFacts) -> OpenSession:
@@ -177,8 +192,13 @@ def restore(facts: SessionFacts) -> OpenSession:
     durable = msgspec.json.decode(facts.reading.body, type=Checkpoint)
     if durable.leg != session.leg.number or session.pause is not None:
         return session
-    reading = Reading(durable.start_register_mwh, durable.register_mwh, durable.on_ms, durable.power_w)
-    return replace(session, reading=reading, last=moment(facts.reading))
+    return replace(
+        session,
+        reading=Reading(durable.start_register_mwh, durable.register_mwh, durable.on_ms, durable.power_w),
+        last=moment(facts.reading),
+        usage=durable.usage,
+        power=PowerHistogram(tuple(durable.power_ms)),
+    )
 
 
 def _turn(session: OpenSession, fact: Fact) -> OpenSession:
@@ -192,8 +212,6 @@ def _turn(session: OpenSession, fact: Fact) -> OpenSession:
 def paused(session: OpenSession, body: LegEnded, at: Moment) -> OpenSession:
     """Return the session without power, after the end of a leg was written at ``at``."""
     before = session.before
-    # Power that went away with the whole cabinet went away some time after it was last seen.
-    since = Moment(at.boot, at.boottime_ms - body.age_ms, None if at.wall_ms is None else at.wall_ms - body.age_ms)
     return replace(
         session,
         before=replace(
@@ -202,7 +220,11 @@ def paused(session: OpenSession, body: LegEnded, at: Moment) -> OpenSession:
             on_ms=before.on_ms + body.on_ms,
             flag=before.flag or body.energy_flag,
         ),
-        pause=Pause(body.cause, session.last if body.cause == "power" else since),
+        usage=body.usage,
+        power=PowerHistogram(tuple(body.power_ms)),
+        power_at_ms=None,
+        # Power that went away with the whole cabinet went away some time after it was last seen.
+        pause=Pause(body.cause, session.last if body.cause == "power" else earlier(at, body.age_ms)),
         reading=None,
         slot=None,
         over_since_s=None,

@@ -24,6 +24,7 @@ from pilenode.station.book import Book
 from pilenode.station.entries import JournalConflictError, JournalFailedError, NewFact
 from pilenode.station.guard_link import GuardAbsentError
 from pilenode.station.keeper import Keeper, to_moment
+from pilenode.station.prices import Prices
 from pilenode.station.session import LIVE, Ending, News, opened, session_of
 from pilenode.station.session_id import new_session_id
 from pilenode.station.start_rules import why_not
@@ -178,18 +179,21 @@ class Sessions:
         )
 
     async def _begin(self, request: StartRequest, guard_boot: str) -> StartReply | Refused:
-        name = new_session_id(clock.wall_ms())
+        at = to_moment(self._now())
+        name = new_session_id(at.wall_ms or clock.wall_ms())
+        prices = Prices(self._terms.tariff())
         started = SessionStarted(
             order=request.order,
             port=request.port,
             source=request.source,
             by=request.by,
             plan=request.plan,
-            tariff=self._terms.tariff,
+            tariff=prices.ahead(at.wall_ms),
+            tariff_version=prices.rate_at(at.wall_ms).version,
             guard_boot=guard_boot,
         )
         await self._journal.append([NewFact(FactKind.SESSION_STARTED, started, name)])
-        session = opened(name, started, to_moment(self._now()))
+        session = opened(name, started, at)
         self._book.keep(session)
         try:
             reply = await self._guard.request(

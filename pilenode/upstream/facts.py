@@ -17,8 +17,9 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from config.tariff import TariffSchedule, VersionName
 from pilenode.ipc.messages import Identifier, Plan, PortNumber, Words
-from pilenode.upstream.facts_money import Settlement, TariffSet
+from pilenode.upstream.facts_money import Payment, PowerTimes, Settlement, TariffSet, Usage
 
 #: The link before the first fact of a log.
 GENESIS: Final = bytes(32)
@@ -66,14 +67,6 @@ class _Body(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all bodies. Unknown fields are ignored, so an older reader survives a newer cabinet."""
 
 
-class TariffTerms(_Body, frozen=True, kw_only=True):
-    """The prices a session was started under, in 0.001 yuan per kWh."""
-
-    version: Annotated[str, Meta(min_length=1, max_length=40)]
-    electricity_milli_yuan_per_kwh: Annotated[int, Meta(ge=0, le=100_000)]
-    service_milli_yuan_per_kwh: Annotated[int, Meta(ge=0, le=100_000)]
-
-
 class Boot(_Body, frozen=True, kw_only=True):
     """The station process started."""
 
@@ -88,7 +81,9 @@ class SessionStarted(_Body, frozen=True, kw_only=True):
     source: Annotated[str, Meta(max_length=16)]  # "cli", "upstream"
     by: Words = ""
     plan: Plan = Plan()
-    tariff: TariffTerms
+    tariff: TariffSchedule  # the prices that it runs under, as far ahead as it may last
+    tariff_version: VersionName  # the version at its start
+    payment: Payment = Payment(mode="postpaid")
     guard_boot: Identifier  # the guard that was about to be asked
 
 
@@ -101,6 +96,8 @@ class Checkpoint(_Body, frozen=True, kw_only=True):
     register_mwh: int | None
     on_ms: int
     power_w: int | None
+    usage: Usage = Usage()  # of the whole session so far
+    power_ms: PowerTimes = []
 
 
 class SessionEnded(_Body, frozen=True, kw_only=True):
@@ -124,8 +121,8 @@ class SessionEnded(_Body, frozen=True, kw_only=True):
     pause_ms: int | None = 0
     electricity_fen: int
     service_fen: int
-    tariff_version: Annotated[str, Meta(min_length=1, max_length=40)]
-    money: Settlement | None = None  # the bill and all it is made of; None in records made before there was one
+    tariff_version: VersionName
+    money: Settlement  # the bill and all it is made of
 
 
 class LegEnded(_Body, frozen=True, kw_only=True):
@@ -145,6 +142,8 @@ class LegEnded(_Body, frozen=True, kw_only=True):
     energy_mwh: int
     energy_flag: EnergyFlag | None = None
     on_ms: int
+    usage: Usage = Usage()  # of the whole session so far
+    power_ms: PowerTimes = []
 
 
 class LegStarted(_Body, frozen=True, kw_only=True):

@@ -21,6 +21,10 @@ MAX_PIECES = 1000
 POWER_CLASSES = 37
 
 
+#: Time in each class of power, ms.
+PowerTimes = Annotated[list[Count], Meta(max_length=POWER_CLASSES)]
+
+
 class PieceFlag(StrEnum):
     """What is not plain about a piece of usage."""
 
@@ -115,7 +119,7 @@ class Settlement(_Part, frozen=True, kw_only=True):
     """A bill and everything that it is made of. ``tariff`` has the versions that were used, and the fallback."""
 
     pieces: Annotated[list[UsagePiece], Meta(max_length=MAX_PIECES)]
-    power_ms: Annotated[list[Count], Meta(max_length=POWER_CLASSES)] = []  # time in each class of power
+    power_ms: PowerTimes = []
     payment: Payment
     tariff: TariffSchedule
     bill: Bill

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from config.schema import Upstream as Settings
+from config.tariff import flat_schedule
 from hil_rig.broker import Broker, Kind
 from hil_rig.upstream import BackendProcess, Store, send
 from pilenode.station.acts import Acts
@@ -30,7 +31,6 @@ from pilenode.upstream.facts import (
     FactKind,
     SessionEnded,
     SessionStarted,
-    TariffTerms,
     canonical,
     link,
 )
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOG_ID = "0123456789abcdef"
-TERMS = TariffTerms(version="t", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300)
+TERMS = flat_schedule("t", 520, 300)
 BROKERS = [pytest.param("mosquitto", marks=pytest.mark.needs("mosquitto")), "amqtt"]
 
 
@@ -192,7 +192,7 @@ class Node:
         self.journal = Journal(directory / "j.db", reserve_bytes=0)
         self._link = GuardLink(str(directory / "no-guard.sock"))
         self.sessions = Sessions(
-            self.journal, self._link, Terms(lease_s=60.0, checkpoint_s=60.0, tariff=TERMS), PlainHouse()
+            self.journal, self._link, Terms(lease_s=60.0, checkpoint_s=60.0, tariff=lambda: TERMS), PlainHouse()
         )
         self.sync = Sync(
             self.journal,

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from config.load import load
+from config.tariff import flat_schedule
 from pilenode.ipc.codec import encode
 from pilenode.ipc.messages import Plan, SessionsReply, Status, StatusReply
 from pilenode.ipc.messages import Sessions as AskSessions
@@ -30,14 +31,13 @@ from pilenode.upstream.facts import (
     FactKind,
     SessionEnded,
     SessionStarted,
-    TariffTerms,
     canonical,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-TARIFF = TariffTerms(version="t1", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300)
+TARIFF = flat_schedule("t1", 520, 300)
 STARTED = SessionStarted(order="o1", port=2, source="upstream", plan=Plan(energy_wh=500), tariff=TARIFF, guard_boot="g")
 READING = Checkpoint(port=2, start_register_mwh=1000, register_mwh=9000, on_ms=61_999, power_w=5)
 ENDED = SessionEnded(
@@ -124,7 +124,7 @@ def test_history_never_outgrows_a_frame(tmp_path: Path) -> None:
             facts.append(NewFact(FactKind.SESSION_STARTED, body, session))
             facts.append(NewFact(FactKind.SESSION_ENDED, end, session))
         await journal.append(facts)
-        terms = Terms(lease_s=60.0, checkpoint_s=60.0, tariff=TARIFF)
+        terms = Terms(lease_s=60.0, checkpoint_s=60.0, tariff=lambda: TARIFF)
         guard = GuardLink(str(tmp_path / "none"))
         sessions = Sessions(journal, guard, terms, PlainHouse())
         prover = Prover(load("config/example.toml"), journal, guard, sessions)
@@ -156,7 +156,7 @@ def test_a_session_that_is_not_open_any_more_counts_as_unsent(tmp_path: Path) ->
             return await read()
 
         journal.open_sessions = read_late  # type: ignore[method-assign]
-        terms = Terms(lease_s=60.0, checkpoint_s=60.0, tariff=TARIFF)
+        terms = Terms(lease_s=60.0, checkpoint_s=60.0, tariff=lambda: TARIFF)
         guard = GuardLink(str(tmp_path / "none"))
         sessions = Sessions(journal, guard, terms, PlainHouse())
         prover = Prover(load("config/example.toml"), journal, guard, sessions)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from config.tariff import flat_schedule
 from pilenode.ipc.messages import Grant, Plan, Release
 from pilenode.station.acts import Acts
 from pilenode.station.commands import Commands, judge, parse
@@ -21,7 +22,7 @@ from pilenode.station.keeper import Terms
 from pilenode.station.sessions import Sessions
 from pilenode.station.wallclock import ClockQuality, Stamp
 from pilenode.upstream.contract import MAX_COMMAND_BYTES, Command, IncomingCommand
-from pilenode.upstream.facts import CommandResult, FactKind, TariffTerms
+from pilenode.upstream.facts import CommandResult, FactKind
 from safety.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ STOP = Command(id="c2", op="stop", port=1, session="s1", iat=NOW_MS - 1000, exp=
 TERMS = Terms(
     lease_s=60.0,
     checkpoint_s=60.0,
-    tariff=TariffTerms(version="t", electricity_milli_yuan_per_kwh=0, service_milli_yuan_per_kwh=0),
+    tariff=lambda: flat_schedule("t", 0, 0),
 )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import pytest
 
+from config.tariff import flat_schedule
 from pilenode.ipc.messages import Plan
 from pilenode.station import journal as module
 from pilenode.station import schema
@@ -27,7 +28,6 @@ from pilenode.upstream.facts import (
     PeriodicResult,
     SessionEnded,
     SessionStarted,
-    TariffTerms,
     link,
 )
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Result = TypeVar("Result")
-TERMS = TariffTerms(version="t1", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300)
+TERMS = flat_schedule("t1", 520, 300)
 
 
 def on_journal(path: Path, work: Callable[[Journal], Awaitable[Result]], **options: Any) -> Result:  # noqa: ANN401 - passed on

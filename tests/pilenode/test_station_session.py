@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.tariff import flat_schedule
 from pilenode.ipc.messages import GuardEvent, Plan, PortSnapshot, Refused, Snapshot
 from pilenode.station.entries import SessionFacts
 from pilenode.station.follow import END_GRACE_S, Decisions, decide
@@ -22,7 +23,6 @@ from pilenode.upstream.facts import (
     FactKind,
     LegEnded,
     SessionStarted,
-    TariffTerms,
     canonical,
 )
 
@@ -32,7 +32,7 @@ STARTED = SessionStarted(
     port=1,
     source="cli",
     plan=Plan(energy_wh=500),
-    tariff=TariffTerms(version="t1", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300),
+    tariff=flat_schedule("t1", 520, 300),
     guard_boot="g1",
 )
 AT = Moment("boot", 5000, 1_800_000_000_000)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 import pytest
 
+from config.tariff import flat_schedule
 from pilenode.ipc.messages import (
     Done,
     GetEvents,
@@ -36,7 +37,6 @@ from pilenode.upstream.facts import (
     SessionEnded,
     SessionStarted,
     StartRefused,
-    TariffTerms,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 TERMS = Terms(
     lease_s=60.0,
     checkpoint_s=60.0,
-    tariff=TariffTerms(version="t1", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300),
+    tariff=lambda: flat_schedule("t1", 520, 300),
 )
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from config.tariff import flat_schedule
 from pilenode.ipc.messages import GetEvents, GetSnapshot, Grant, Plan, Refused, StartReply
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import PlainHouse, Wait
@@ -20,7 +21,7 @@ from pilenode.station.journal import Journal
 from pilenode.station.keeper import Terms
 from pilenode.station.sessions import Sessions, StartRequest
 from pilenode.station.wallclock import ClockQuality, Stamp
-from pilenode.upstream.facts import FactKind, LegEnded, LegStarted, SessionEnded, TariffTerms
+from pilenode.upstream.facts import FactKind, LegEnded, LegStarted, SessionEnded
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -38,7 +39,7 @@ Result = TypeVar("Result")
 TERMS = Terms(
     lease_s=60.0,
     checkpoint_s=60.0,
-    tariff=TariffTerms(version="t1", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300),
+    tariff=lambda: flat_schedule("t1", 520, 300),
 )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from config.tariff import flat_schedule
 from pilenode.station import sync as module
 from pilenode.station.acts import Acts
 from pilenode.station.commands import Commands
@@ -22,7 +23,7 @@ from pilenode.station.sessions import Sessions
 from pilenode.station.sync import Sync, Timing
 from pilenode.station.wallclock import stamp
 from pilenode.upstream.contract import Ack, Command, IncomingCommand, UpstreamLostError
-from pilenode.upstream.facts import Boot, FactKind, TariffTerms
+from pilenode.upstream.facts import Boot, FactKind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 TERMS = Terms(
     lease_s=60.0,
     checkpoint_s=60.0,
-    tariff=TariffTerms(version="t", electricity_milli_yuan_per_kwh=0, service_milli_yuan_per_kwh=0),
+    tariff=lambda: flat_schedule("t", 0, 0),
 )
 
 

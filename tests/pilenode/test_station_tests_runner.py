@@ -10,6 +10,7 @@ import pytest
 
 from config.load import load
 from config.schema import Inlet
+from config.tariff import flat_schedule
 from pilenode.ipc.messages import Done, PeriodicTest, Plan, PortSnapshot, Refused, RunTest
 from pilenode.station.entries import NewFact
 from pilenode.station.guard_link import GuardLink
@@ -20,7 +21,7 @@ from pilenode.station.periodic import FAILED_PAUSE_S, IDLE_S, PAUSE_S
 from pilenode.station.sessions import Sessions, StartRequest
 from pilenode.station.tests_runner import Prover
 from pilenode.station.wallclock import ClockQuality, Stamp
-from pilenode.upstream.facts import Fact, FactKind, PeriodicResult, TariffTerms
+from pilenode.upstream.facts import Fact, FactKind, PeriodicResult
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from config.schema import Config
     from tests.pilenode.conftest import FakeGuard, LimitedFiles
 
-TERMS = Terms(60.0, 60.0, TariffTerms(version="t", electricity_milli_yuan_per_kwh=0, service_milli_yuan_per_kwh=0))
+TERMS = Terms(60.0, 60.0, lambda: flat_schedule("t", 0, 0))
 NOON = 1_800_000_000_000
 PROBES = {1: 25.0, 2: 26.0, 3: 24.0}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from config.tariff import flat_schedule
 from pilenode.ipc.messages import Plan
 from pilenode.upstream.contract import Ack, Command, FactBatch, Hello, Live, down, up
 from pilenode.upstream.dialect import PATIENCE_S, PROBE_S, RETRY_5_S, Dialect, Version
@@ -15,7 +16,6 @@ from pilenode.upstream.facts import (
     Fact,
     FactKind,
     SessionStarted,
-    TariffTerms,
     canonical,
     link,
 )
@@ -92,7 +92,7 @@ def test_canonical_body_is_sorted_and_decodes_to_itself() -> None:
         port=1,
         source="cli",
         plan=Plan(duration_s=5),
-        tariff=TariffTerms(version="t", electricity_milli_yuan_per_kwh=1, service_milli_yuan_per_kwh=2),
+        tariff=flat_schedule("t", 1, 2),
         guard_boot="g",
     )
     encoded = canonical(body)
