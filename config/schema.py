@@ -17,6 +17,7 @@ from msgspec import Meta
 from config.schema_base import Baud, Name, Path, Pin
 from config.schema_probe import Adc, OneWire, Probe, ProbeModule
 from config.schema_reader import Reader
+from config.schema_session import Session
 
 __all__ = ["Baud", "Name", "Path", "Pin"]
 
@@ -397,6 +398,7 @@ class Config(_Table, frozen=True, kw_only=True):
     promise: Promise = Promise()
     tests: Tests = Tests()
     completion: Completion = Completion()
+    session: Session = Session()
     tariff: Tariff = Tariff()
     upstream: Upstream | None = None
 
@@ -411,4 +413,5 @@ class Profile(_Table, frozen=True, kw_only=True):
     promise: Promise = Promise()
     tests: Tests = Tests()
     completion: Completion = Completion()
+    session: Session = Session()
     upstream: Upstream | None = None

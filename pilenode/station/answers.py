@@ -13,6 +13,7 @@ from pilenode.ipc.messages import (
     ControlRequest,
     Facts,
     FactsReply,
+    Modify,
     OrderTest,
     Perform,
     RecordTest,
@@ -75,11 +76,8 @@ class Answers:
         match request:
             case Status() | Sessions() | Facts():
                 return await self._look(request)
-            case Start():
-                by = _by(request.by, peer)
-                return await self._controller.start(StartRequest(request.port, request.order, request.plan, "cli", by))
-            case Stop():
-                return await self._controller.stop(request.port, "technician", session=request.session)
+            case Start() | Modify() | Stop():
+                return await self._order(request, _by(request.by, peer))
             case ResetFault():
                 return await self._controller.reset_fault(request.port, _by(request.by, peer), request.repair)
             case Perform():
@@ -88,6 +86,13 @@ class Answers:
                 return await self._test(request, _by(request.by, peer))
             case _:
                 assert_never(request)
+
+    async def _order(self, request: Start | Modify | Stop, by: str) -> ControlReply:
+        if isinstance(request, Start):
+            return await self._controller.start(StartRequest(request.port, request.order, request.plan, "cli", by))
+        if isinstance(request, Modify):
+            return await self._controller.modify(request.port, request.session, request.change)
+        return await self._controller.stop(request.port, "technician", session=request.session)
 
     async def _look(self, request: Status | Sessions | Facts) -> ControlReply:
         if isinstance(request, Status):

@@ -20,7 +20,8 @@ import msgspec
 import structlog
 
 from pilenode import __version__, clock
-from pilenode.ipc.messages import Done, Grant, Refused, Release, Renew, Reset, StartReply
+from pilenode.ipc.messages import Amend, Done, Grant, Refused, Release, Renew, Reset, StartReply
+from pilenode.station import plans
 from pilenode.station.entries import JournalConflictError, JournalFailedError, NewFact
 from pilenode.station.faults import fault_facts
 from pilenode.station.guard_link import GuardAbsentError
@@ -37,12 +38,14 @@ from pilenode.station.session import (
     why_not,
 )
 from pilenode.station.session_id import new_session_id
+from pilenode.station.wallclock import ClockQuality, stamp
 from pilenode.upstream.facts import MAX_WORDS, Boot, FactKind, FaultReset, SessionStarted, StartRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pilenode.ipc.messages import Plan, Snapshot
+    from pilenode.ipc.messages import Snapshot
+    from pilenode.ipc.wish import Change, Wish
     from pilenode.station.guard_link import GuardLink
     from pilenode.station.journal import Journal
     from pilenode.station.session import Reading
@@ -60,7 +63,7 @@ class StartRequest:
 
     port: int
     order: str
-    plan: Plan
+    plan: Wish
     source: str
     by: str = ""
 
@@ -107,7 +110,9 @@ class Sessions:
                 known = await self._journal.find_order(request.order)
                 if known is not None:
                     return _repeated(known, request)
-                look = await self._look_for_start(request.port)
+                now = stamp()
+                unplanned = plans.why_not(request.plan, now.wall_ms if now.clock is not ClockQuality.NONE else None)
+                look = unplanned or await self._look_for_start(request.port)
                 if isinstance(look, Refused):
                     await self._journal.append([_refusal_fact(request, look)])
                     return look
@@ -133,6 +138,29 @@ class Sessions:
                 return Refused(code="guard_absent", detail=error.problem[:MAX_WORDS])
         # It may have ended by itself between the look and the release: what was asked for is true then, too.
         return reply if isinstance(reply, Refused) and reply.code != "session_ended" else Done()
+
+    async def modify(self, port: int, session: str, change: Change) -> Done | Refused:
+        """Change the plan of a running session at guard; what it has used up already ends it at once."""
+        async with self._turn:
+            known = self._open.get(session)
+            if known is None or known.port != port:
+                return Refused(code="wrong_session")
+            now = stamp()
+            wish = plans.modify(known.started.plan, change, now.wall_ms if now.clock is not ClockQuality.NONE else None)
+            if isinstance(wish, Refused):
+                return wish
+            left = plans.guard_plan(wish, earlier=plans.Used(), now_ms=now.wall_ms)
+            try:
+                if isinstance(left, plans.Over):
+                    reply = await self._guard.request(Release(port=port, session=session, reason=left.code))
+                else:
+                    reply = await self._guard.request(Amend(port=port, session=session, plan=left))
+            except GuardAbsentError as error:
+                return Refused(code="guard_absent", detail=error.problem[:MAX_WORDS])
+            if isinstance(reply, Refused):
+                return reply
+            self._open[session] = replace(known, started=msgspec.structs.replace(known.started, plan=wish))
+            return Done()
 
     async def reset_fault(self, port: int | None, by: str, repair: str = "") -> Done | Refused:
         """Release a latch at guard and record who did it."""
@@ -197,9 +225,13 @@ class Sessions:
         )
         await self._journal.append([NewFact(FactKind.SESSION_STARTED, started, session)])
         self._open[session] = OpenSession(session, started)
+        plan = plans.guard_plan(request.plan, earlier=plans.Used(), now_ms=clock.wall_ms())
+        if isinstance(plan, plans.Over):
+            await self._write([Ending(session, "never_energised", plan.code, powered=False)])
+            return Refused(code="plan_in_past")
         try:
             reply = await self._guard.request(
-                Grant(port=request.port, session=session, ttl_s=self._terms.lease_s, plan=request.plan)
+                Grant(port=request.port, session=session, ttl_s=self._terms.lease_s, plan=plan)
             )
         except GuardAbsentError as error:
             self._open[session] = replace(self._open[session], abandoned=True)

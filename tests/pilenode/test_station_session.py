@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilenode.ipc.messages import GuardEvent, Plan, PortSnapshot, Refused, Snapshot
+from pilenode.ipc.messages import GuardEvent, PortSnapshot, Refused, Snapshot
+from pilenode.ipc.wish import Wish
 from pilenode.station.entries import SessionFacts
 from pilenode.station.session import (
     END_GRACE_S,
@@ -40,7 +41,7 @@ STARTED = SessionStarted(
     order="o1",
     port=1,
     source="cli",
-    plan=Plan(energy_wh=500),
+    plan=Wish(energy_wh=500),
     tariff=TariffTerms(version="t1", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300),
     guard_boot="g1",
 )

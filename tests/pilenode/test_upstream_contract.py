@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from pilenode.ipc.messages import Plan
+from pilenode.ipc.wish import Wish
 from pilenode.upstream.contract import Ack, Command, FactBatch, Hello, Live, down, up
 from pilenode.upstream.dialect import PATIENCE_S, PROBE_S, RETRY_5_S, Dialect, Version
 from pilenode.upstream.facts import (
@@ -87,7 +87,7 @@ def test_canonical_body_is_sorted_and_decodes_to_itself() -> None:
         order="o",
         port=1,
         source="cli",
-        plan=Plan(duration_s=5),
+        plan=Wish(duration_s=5),
         tariff=TariffTerms(version="t", electricity_milli_yuan_per_kwh=1, service_milli_yuan_per_kwh=2),
         guard_boot="g",
     )
