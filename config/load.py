@@ -18,6 +18,7 @@ from config import cross_probe
 from config.cross import config_findings, pick
 from config.cross_channel import channel_findings
 from config.cross_reader import reader_findings
+from config.cross_session import session_findings
 from config.cross_tariff import tariff_findings
 from config.errors import ConfigError
 from config.meter_files import load_meter as load_meter  # noqa: PLC0414 - what this module offers, too
@@ -103,6 +104,7 @@ def _judge(text: str, file: str, folder: Path) -> tuple[Merged | None, list[Prob
         *cross_probe.probe_findings(clean, merged),
         *reader_findings(clean),
         *tariff_findings(clean),
+        *session_findings(clean),
     ]
     problems += [*place(findings, source, profile), *broken]
     if problems:

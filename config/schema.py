@@ -17,6 +17,7 @@ from msgspec import Meta
 from config.schema_base import Baud, Name, Path, Pin
 from config.schema_probe import Adc, OneWire, Probe, ProbeModule
 from config.schema_reader import Reader
+from config.schema_session import Session
 from config.schema_tariff import Tariff
 from config.tariff import ZoneName
 
@@ -395,6 +396,7 @@ class Config(_Table, frozen=True, kw_only=True):
     tests: Tests = Tests()
     completion: Completion = Completion()
     tariff: Annotated[list[Tariff], Meta(max_length=16)] = []
+    session: Session = Session()
     upstream: Upstream | None = None
 
 
@@ -408,4 +410,5 @@ class Profile(_Table, frozen=True, kw_only=True):
     promise: Promise = Promise()
     tests: Tests = Tests()
     completion: Completion = Completion()
+    session: Session = Session()
     upstream: Upstream | None = None

@@ -69,6 +69,27 @@ REFUSALS = (
         "Change the plan.",
     ),
     refusal(
+        "plan_in_past",
+        "计划时刻已过。",
+        "The planned time of day has passed.",
+        "改为将来的时刻。",
+        "Choose a time that is still to come.",
+    ),
+    refusal(
+        "clock_unknown",
+        "时钟不可信，不能按时刻计划。",
+        "The clock cannot be trusted, so no plan can name a time of day.",
+        "改用时长或电量，或等待校时。",
+        "Plan by duration or energy, or wait until the clock is set.",
+    ),
+    refusal(
+        "outside_hours",
+        "现在不在允许充电的时段。",
+        "Charging is not allowed at this hour.",
+        "在允许的时段内启动。",
+        "Start within the allowed hours.",
+    ),
+    refusal(
         "expired",
         "命令已过期。",
         "The command has expired.",

@@ -22,6 +22,7 @@ _COMMANDS = {
     "station": Late("pilenode.cli.station:command", Text("运行会话进程。", "Run the session process.")),
     "status": Late("pilenode.cli.status:command", Text("查看整柜状态。", "Show the state of the cabinet.")),
     "start": Late("pilenode.cli.orders:start", Text("在端口上开始充电。", "Start a session on a port.")),
+    "modify": Late("pilenode.cli.orders:modify", Text("修改进行中的充电计划。", "Change the plan of a session.")),
     "stop": Late("pilenode.cli.orders:stop", Text("停止端口上的充电。", "Stop the session on a port.")),
     "reset": Late("pilenode.cli.orders:reset", Text("复位锁定的故障。", "Reset a latched fault.")),
     "sessions": Late("pilenode.cli.sessions:command", Text("查看最近的会话。", "Show the newest sessions.")),

@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from config.tariff import TariffSchedule
 from pilenode.ipc.acts import AnyAct
+from pilenode.ipc.wish import Change, Wish
 
 #: Version of the guard protocol. A peer with another major version is refused.
 PROTOCOL = 1
@@ -35,14 +36,16 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     ``energy_wh`` counts from the register at closing, ``duration_s`` from closing, ``deadline_s`` from the grant: a
     clock time as the station reckons it, free of guard's clock. None = no such limit. ``for_amount``: the energy was
-    bought with a sum of money, so its end is "planned_amount". What is default is not sent: a guard from before this
-    field, still running while station was upgraded, goes on taking grants.
+    bought with a sum of money, so its end is "planned_amount"; ``for_hours``: the deadline is the end of the allowed
+    hours, so its end is "hours_ended". What is default is not sent: a guard from before these fields, still running
+    while station was upgraded, goes on taking grants.
     """
 
     energy_wh: Annotated[float, Meta(gt=0, le=100_000)] | None = None
     duration_s: Annotated[float, Meta(gt=0, le=43_200)] | None = None
     deadline_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
     for_amount: bool = False
+    for_hours: bool = False
 
 
 # -- requests to guard -------------------------------------------------------------------------------------
@@ -261,7 +264,7 @@ class Start(_Message, frozen=True, kw_only=True, tag="start"):
 
     port: PortNumber
     order: Identifier
-    plan: Plan = Plan()
+    plan: Wish = Wish()
     by: Words = ""
 
 
@@ -270,6 +273,15 @@ class Stop(_Message, frozen=True, kw_only=True, tag="stop"):
 
     port: PortNumber
     session: Identifier | None = None
+    by: Words = ""
+
+
+class Modify(_Message, frozen=True, kw_only=True, tag="modify"):
+    """Change the plan of ``session`` on ``port``; what it has used up already ends it at once."""
+
+    port: PortNumber
+    session: Identifier
+    change: Change
     by: Words = ""
 
 
@@ -322,7 +334,9 @@ class GetTariff(_Message, frozen=True, kw_only=True, tag="get_tariff"):
     """Ask for the prices that a session would start under now."""
 
 
-ControlRequest = Status | Start | Stop | Sessions | ResetFault | OrderTest | RecordTest | Perform | Facts | GetTariff
+ControlRequest = (
+    Status | Start | Stop | Modify | Sessions | ResetFault | OrderTest | RecordTest | Perform | Facts | GetTariff
+)
 
 
 class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -335,7 +349,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     state: str  # "starting", "running", "ended"
     started_wall_ms: int
     clock: str  # quality of the wall clock: "none", "rtc", "ntp", "server"
-    plan: Plan = Plan()
+    plan: Wish = Wish()
     ended_wall_ms: int | None = None
     reason: str | None = None
     duration_s: int | None = None
@@ -393,6 +407,7 @@ class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     journal_problem: str | None = None
     dropped: dict[str, int] = {}  # malformed input per source since start
     tests: list[PeriodicTest] = []
+    timezone: str = "Asia/Shanghai"  # in which the cabinet reckons its days
 
 
 class SessionsReply(_Message, frozen=True, kw_only=True, tag="sessions_reply"):

@@ -14,6 +14,7 @@ from pilenode.ipc.messages import (
     Facts,
     FactsReply,
     GetTariff,
+    Modify,
     OrderTest,
     Perform,
     RecordTest,
@@ -78,11 +79,8 @@ class Answers:
         match request:
             case Status() | Sessions() | Facts() | GetTariff():
                 return await self._look(request)
-            case Start():
-                by = _by(request.by, peer)
-                return await self._controller.start(StartRequest(request.port, request.order, request.plan, "cli", by))
-            case Stop():
-                return await self._controller.stop(request.port, "technician", session=request.session)
+            case Start() | Modify() | Stop():
+                return await self._order(request, _by(request.by, peer))
             case ResetFault():
                 return await self._controller.reset_fault(request.port, _by(request.by, peer), request.repair)
             case Perform():
@@ -91,6 +89,13 @@ class Answers:
                 return await self._test(request, _by(request.by, peer))
             case _:
                 assert_never(request)
+
+    async def _order(self, request: Start | Modify | Stop, by: str) -> ControlReply:
+        if isinstance(request, Start):
+            return await self._controller.start(StartRequest(request.port, request.order, request.plan, "cli", by))
+        if isinstance(request, Modify):
+            return await self._controller.modify(request.port, request.session, request.change, "cli", by)
+        return await self._controller.stop(request.port, "technician", session=request.session)
 
     async def _look(self, request: Status | Sessions | Facts | GetTariff) -> ControlReply:
         if isinstance(request, GetTariff):

@@ -34,7 +34,8 @@ from safety.catalogue import CATALOGUE, Kind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pilenode.ipc.messages import Plan, Snapshot
+    from pilenode.ipc.messages import Snapshot
+    from pilenode.ipc.wish import Change, Wish
     from pilenode.station.guard_link import GuardLink
     from pilenode.station.house import House
     from pilenode.station.journal import Journal
@@ -51,7 +52,7 @@ class StartRequest:
 
     port: int
     order: str
-    plan: Plan
+    plan: Wish
     source: str
     by: str = ""
 
@@ -127,6 +128,29 @@ class Sessions:
                 return Refused(code="guard_absent", detail=error.problem[:MAX_WORDS])
         # It may have ended by itself between the look and the release: what was asked for is true then, too.
         return reply if isinstance(reply, Refused) and reply.code != "session_ended" else Done()
+
+    async def modify(self, port: int, session: str, change: Change) -> Done | Refused:
+        """Change the plan of a running session at guard; what it has used up already ends it at once."""
+        async with self._turn:
+            known = self._open.get(session)
+            if known is None or known.port != port:
+                return Refused(code="wrong_session")
+            now = stamp()
+            wish = plans.modify(known.started.plan, change, now.wall_ms if now.clock is not ClockQuality.NONE else None)
+            if isinstance(wish, Refused):
+                return wish
+            left = plans.guard_plan(wish, earlier=plans.Used(), now_ms=now.wall_ms)
+            try:
+                if isinstance(left, plans.Over):
+                    reply = await self._guard.request(Release(port=port, session=session, reason=left.code))
+                else:
+                    reply = await self._guard.request(Amend(port=port, session=session, plan=left))
+            except GuardAbsentError as error:
+                return Refused(code="guard_absent", detail=error.problem[:MAX_WORDS])
+            if isinstance(reply, Refused):
+                return reply
+            self._open[session] = replace(known, started=msgspec.structs.replace(known.started, plan=wish))
+            return Done()
 
     async def reset_fault(self, port: int | None, by: str, repair: str = "") -> Done | Refused:
         """Release a latch at guard and record who did it."""

@@ -18,7 +18,8 @@ import msgspec
 from msgspec import Meta
 
 from pilenode.ipc.acts import AnyAct
-from pilenode.ipc.messages import Identifier, Plan, PortNumber
+from pilenode.ipc.messages import Identifier, PortNumber
+from pilenode.ipc.wish import Wish
 from pilenode.upstream.facts import MAX_INTEGER, CommandResult, Fact
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     port: PortNumber | None = None
     order: Identifier | None = None
     session: Identifier | None = None
-    plan: Plan = Plan()
+    plan: Wish = Wish()
     act: AnyAct | None = None
     iat: Annotated[int, Meta(ge=0)]
     exp: Annotated[int, Meta(ge=0)]

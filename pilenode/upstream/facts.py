@@ -3,7 +3,7 @@
 A fact is written once and never changed. Its body is canonical JSON (keys sorted, no spaces), because the chain hash
 covers those very bytes; whoever stores a fact keeps the bytes, not a re-encoded object.
 
-Units are in the names; every number is an integer, except in the plan, which is what the customer asked for.
+Units are in the names; every number is an integer.
 Registers are recorded as the meter told them. ``age_ms`` says how long before the row was written the thing happened,
 because the time of a row is the time of its commit.
 """
@@ -18,7 +18,8 @@ import msgspec
 from msgspec import Meta
 
 from config.tariff import TariffSchedule, VersionName
-from pilenode.ipc.messages import Identifier, Plan, PortNumber, Words
+from pilenode.ipc.messages import Identifier, PortNumber, Words
+from pilenode.ipc.wish import Wish
 from pilenode.upstream.facts_money import Payment, PowerTimes, Settlement, TariffSet, Usage
 
 #: The link before the first fact of a log.
@@ -57,10 +58,14 @@ class FactKind(StrEnum):
 class EnergyFlag(StrEnum):
     """Why the energy of a session is not simply the difference of two good registers. Flagged, never corrected."""
 
-    NO_BASELINE = "no_baseline"  # no register at closing: energy 0
+    NO_BASELINE = "no_baseline"  # no register at closing: counted from the first reading on
     NO_READING = "no_reading"  # no register after closing at all: energy 0
     LAST_READING = "last_reading"  # no register at the end: the last known reading was taken
-    REGISTER_BACKWARD = "register_backward"  # the register fell: the last known reading was taken, else 0
+    REGISTER_BACKWARD = "register_backward"  # the register fell: nothing counts until it has passed its highest
+    LIFETIME_VALUE = "lifetime_value"  # 0 at closing, then the lifetime: counted from there on
+    REGISTER_WRAPPED = "register_wrapped"  # the counter began again at 0: counted across the end of its range
+    REGISTER_JUMPED = "register_jumped"  # a rise that no load explains (another meter): the rise is not counted
+    OVER_POSSIBLE = "over_possible"  # more than the port can give in the time: what it can give was taken
 
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +85,7 @@ class SessionStarted(_Body, frozen=True, kw_only=True):
     port: PortNumber
     source: Annotated[str, Meta(max_length=16)]  # "cli", "upstream"
     by: Words = ""
-    plan: Plan = Plan()
+    plan: Wish = Wish()
     tariff: TariffSchedule  # the prices that it runs under, as far ahead as it may last
     tariff_version: VersionName  # the version at its start
     payment: Payment = Payment(mode="postpaid")
@@ -163,7 +168,7 @@ class SessionModified(_Body, frozen=True, kw_only=True):
     """The plan of a running session was changed. ``plan`` is the whole new one."""
 
     port: PortNumber
-    plan: Plan
+    plan: Wish
     source: Annotated[str, Meta(max_length=16)]
     by: Words = ""
 

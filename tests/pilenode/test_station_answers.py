@@ -11,8 +11,9 @@ import pytest
 from config.load import load
 from config.tariff import flat_schedule
 from pilenode.ipc.codec import encode
-from pilenode.ipc.messages import Plan, SessionsReply, Status, StatusReply
 from pilenode.ipc.messages import Sessions as AskSessions
+from pilenode.ipc.messages import SessionsReply, Status, StatusReply
+from pilenode.ipc.wish import Wish
 from pilenode.station.acts import Acts
 from pilenode.station.answers import Answers
 from pilenode.station.control import Peer
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TARIFF = flat_schedule("t1", 520, 300)
-STARTED = SessionStarted(order="o1", port=2, source="upstream", plan=Plan(energy_wh=500), tariff=TARIFF, guard_boot="g")
+STARTED = SessionStarted(order="o1", port=2, source="upstream", plan=Wish(energy_wh=500), tariff=TARIFF, guard_boot="g")
 READING = Checkpoint(port=2, start_register_mwh=1000, register_mwh=9000, on_ms=61_999, power_w=5)
 ENDED = SessionEnded(
     order="o1",

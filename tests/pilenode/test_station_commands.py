@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from config.tariff import flat_schedule
 from pilenode.ipc.messages import Grant, Plan, Release
+from pilenode.ipc.wish import Wish
 from pilenode.station.acts import Acts
 from pilenode.station.commands import Commands, judge, parse
 from pilenode.station.guard_link import GuardLink
@@ -161,7 +162,7 @@ def test_start_and_stop_are_carried_out_and_answered(tmp_path: Path, guard: Fake
     """A scan starts a session under its order and plan, a stop ends it with the reason that it came from afar."""
 
     async def story(commands: Commands, _: Journal) -> None:
-        started = await commands.handle(incoming(msgspec.structs.replace(START, plan=Plan(energy_wh=300))))
+        started = await commands.handle(incoming(msgspec.structs.replace(START, plan=Wish(energy_wh=300))))
         assert started.ok
         (grant,) = [request for request in guard.requests if isinstance(request, Grant)]
         assert (grant.session, grant.port, grant.plan) == (started.session, 1, Plan(energy_wh=300))

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from config.tariff import flat_schedule
-from pilenode.ipc.messages import Plan
+from pilenode.ipc.wish import Wish
 from pilenode.station import journal as module
 from pilenode.station import schema
 from pilenode.station.entries import JournalConflictError, JournalFailedError, NewFact
@@ -60,7 +60,7 @@ def boots(count: int) -> list[NewFact]:
 
 def started(session: str, order: str, port: int = 1) -> NewFact:
     """Return the start of a session."""
-    body = SessionStarted(order=order, port=port, source="cli", tariff=TERMS, guard_boot="g", plan=Plan(energy_wh=500))
+    body = SessionStarted(order=order, port=port, source="cli", tariff=TERMS, guard_boot="g", plan=Wish(energy_wh=500))
     return NewFact(FactKind.SESSION_STARTED, body, session)
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.tariff import flat_schedule
-from pilenode.ipc.messages import GuardEvent, Plan, PortSnapshot, Refused, Snapshot
+from pilenode.ipc.messages import GuardEvent, PortSnapshot, Refused, Snapshot
+from pilenode.ipc.wish import Wish
 from pilenode.station.entries import SessionFacts
 from pilenode.station.follow import END_GRACE_S, Decisions, decide
 from pilenode.station.session import Ending, Moment, News, OpenSession, Reading, opened, paused, restore
@@ -31,7 +32,7 @@ STARTED = SessionStarted(
     order="o1",
     port=1,
     source="cli",
-    plan=Plan(energy_wh=500),
+    plan=Wish(energy_wh=500),
     tariff=flat_schedule("t1", 520, 300),
     guard_boot="g1",
 )

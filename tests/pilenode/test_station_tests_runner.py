@@ -11,7 +11,8 @@ import pytest
 from config.load import load
 from config.schema import Inlet
 from config.tariff import flat_schedule
-from pilenode.ipc.messages import Done, PeriodicTest, Plan, PortSnapshot, Refused, RunTest
+from pilenode.ipc.messages import Done, PeriodicTest, PortSnapshot, Refused, RunTest
+from pilenode.ipc.wish import Wish
 from pilenode.station.entries import NewFact
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import PlainHouse
@@ -76,7 +77,7 @@ class Bench:
 
     async def start(self, port: int) -> None:
         """Ask for a start, by the clock of the bench."""
-        await self.sessions.start(StartRequest(port, f"o{self.seconds}", plan=Plan(), source="cli"))
+        await self.sessions.start(StartRequest(port, f"o{self.seconds}", plan=Wish(), source="cli"))
         self.sessions.asked_s = self.seconds
 
     def asked(self) -> list[str]:

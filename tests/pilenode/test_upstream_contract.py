@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from config.tariff import flat_schedule
-from pilenode.ipc.messages import Plan
+from pilenode.ipc.wish import Wish
 from pilenode.upstream.contract import Ack, Command, FactBatch, Hello, Live, down, up
 from pilenode.upstream.dialect import PATIENCE_S, PROBE_S, RETRY_5_S, Dialect, Version
 from pilenode.upstream.facts import (
@@ -91,7 +91,7 @@ def test_canonical_body_is_sorted_and_decodes_to_itself() -> None:
         order="o",
         port=1,
         source="cli",
-        plan=Plan(duration_s=5),
+        plan=Wish(duration_s=5),
         tariff=flat_schedule("t", 1, 2),
         guard_boot="g",
     )
