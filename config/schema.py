@@ -17,6 +17,7 @@ from msgspec import Meta
 from config.schema_base import Baud, Name, Path, Pin
 from config.schema_probe import Adc, OneWire, Probe, ProbeModule
 from config.schema_reader import Reader
+from config.schema_site import Ledger, Site
 
 __all__ = ["Baud", "Name", "Path", "Pin"]
 
@@ -381,6 +382,8 @@ class Config(_Table, frozen=True, kw_only=True):
         "default"
     )
     node: Node
+    site: Site = Site()
+    ledger: Ledger = Ledger()
     guard: Guard = Guard()
     station: Station = Station()
     gpio: Gpio = Gpio()

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from pilenode.ipc.messages import Identifier, Plan, PortNumber, Words
+from pilenode.upstream.facts_ledger import Inspected, LedgerUpdated, LockLifted, LockSet
 
 #: The link before the first fact of a log.
 GENESIS: Final = bytes(32)
@@ -46,6 +47,10 @@ class FactKind(StrEnum):
     COMMAND_RESULT = "command_result"
     TESTED = "tested"
     ACT_REFUSED = "act_refused"
+    LOCK_SET = "lock_set"
+    LOCK_LIFTED = "lock_lifted"
+    LEDGER_UPDATED = "ledger_updated"
+    INSPECTED = "inspected"
 
 
 class EnergyFlag(StrEnum):
@@ -195,9 +200,13 @@ Body = (
     | CommandResult
     | PeriodicResult
     | ActRefused
+    | LockSet
+    | LockLifted
+    | LedgerUpdated
+    | Inspected
 )
 
-BODY_TYPES: Final[dict[FactKind, type[_Body]]] = {
+BODY_TYPES: Final[dict[FactKind, type[msgspec.Struct]]] = {
     FactKind.BOOT: Boot,
     FactKind.SESSION_STARTED: SessionStarted,
     FactKind.CHECKPOINT: Checkpoint,
@@ -210,6 +219,10 @@ BODY_TYPES: Final[dict[FactKind, type[_Body]]] = {
     FactKind.COMMAND_RESULT: CommandResult,
     FactKind.TESTED: PeriodicResult,
     FactKind.ACT_REFUSED: ActRefused,
+    FactKind.LOCK_SET: LockSet,
+    FactKind.LOCK_LIFTED: LockLifted,
+    FactKind.LEDGER_UPDATED: LedgerUpdated,
+    FactKind.INSPECTED: Inspected,
 }
 
 
