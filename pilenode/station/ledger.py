@@ -207,8 +207,12 @@ class Ledger:
 
     def _good(self, fact: Fact, key: _Key, by: str, text: str) -> None:
         known = self._open.get(key)
-        if known is not None:
-            self._close(self.entries[known], fact, "good", by, text)
+        if known is None:
+            return
+        entry = self.entries[known]
+        if entry.kind is EntryKind.INSPECTION:
+            entry = replace(entry, measure=entry.measure or text)
+        self._close(entry, fact, "good", by, text)
 
     def _lock_lifted(self, fact: Fact) -> None:
         body = msgspec.json.decode(fact.body, type=LockLifted)

@@ -27,22 +27,29 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class _Named(msgspec.Struct):
+    """What both facts about locks carry."""
+
+    lock: str
+
+
 class Records:
     """Every check, and every lock that ever was by its id."""
 
     def __init__(self) -> None:
         self.checks: list[Check] = []
         self.locks: locks.Locks = {}
-        self.locked_ms: dict[str, int | None] = {}
+        self.locked_ms: dict[str, int | None] = {}  # when a lock was set, by its id
+        self.lifted_ms: dict[str, int | None] = {}
 
     def take(self, fact: Fact) -> None:
         """Take one more fact; those of other kinds change nothing."""
         known = fact.clock != ClockQuality.NONE
         if fact.kind in locks.KINDS:
-            before = len(self.locks)
             self.locks = locks.fold(self.locks, fact)
-            if len(self.locks) > before:
-                self.locked_ms[[*self.locks][-1]] = fact.wall_ms if known else None
+            name = msgspec.json.decode(fact.body, type=_Named).lock
+            times = self.locked_ms if fact.kind == FactKind.LOCK_SET else self.lifted_ms
+            times.setdefault(name, fact.wall_ms if known else None)
         elif fact.kind == FactKind.TESTED:
             test = msgspec.json.decode(fact.body, type=PeriodicResult)
             self.checks.append(

@@ -29,6 +29,10 @@ Span = Literal["day", "month"]
 DEFAULT_TIMEZONE: Final = "Asia/Shanghai"
 #: The facts that statistics are made of.
 KINDS: Final = (FactKind.SESSION_ENDED, FactKind.START_REFUSED, FactKind.FAULT_LATCHED, FactKind.FAULT_FOUND)
+#: A clock beyond 9999-12-31 is none.
+_LAST_MS: Final = 253_402_214_400_000
+#: No session has power for longer than 12 h (``completion.max_duration_s``); what claims more is laid out so far.
+_LONGEST_MS: Final = 7 * 86_400_000
 
 
 class _Ended(msgspec.Struct):
@@ -105,7 +109,7 @@ class Statistics:
 
     def take(self, fact: Fact) -> None:
         """Take one more fact; those of other kinds only tell that the cabinet was there."""
-        known = fact.clock != ClockQuality.NONE
+        known = fact.clock != ClockQuality.NONE and fact.wall_ms < _LAST_MS
         if known and self.first_ms is None:
             self.first_ms = fact.wall_ms
         if fact.kind == FactKind.SESSION_ENDED:
@@ -141,7 +145,7 @@ class Statistics:
         if not known:
             sums.on_ms[body.port] += body.duration_s * 1000
             return
-        left_ms = body.duration_s * 1000
+        left_ms = min(body.duration_s * 1000, _LONGEST_MS)
         while left_ms > 0:
             day = self._day(end_ms - 1)
             part_ms = min(left_ms, end_ms - self._midnight_ms(day))
