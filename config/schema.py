@@ -18,6 +18,7 @@ from config.schema_base import Baud, Name, Path, Pin
 from config.schema_probe import Adc, OneWire, Probe, ProbeModule
 from config.schema_reader import Reader
 from config.schema_session import Session
+from config.schema_site import Ledger, Site
 from config.schema_tariff import Tariff
 from config.tariff import ZoneName
 
@@ -379,6 +380,8 @@ class Config(_Table, frozen=True, kw_only=True):
         "default"
     )
     node: Node
+    site: Site = Site()
+    ledger: Ledger = Ledger()
     guard: Guard = Guard()
     station: Station = Station()
     gpio: Gpio = Gpio()

@@ -389,6 +389,57 @@ class StartReply(_Message, frozen=True, kw_only=True, tag="started"):
     repeated: bool = False
 
 
+class LockShown(msgspec.Struct, frozen=True, kw_only=True):
+    """One lock that is not over. ``port`` None: the whole cabinet; times are ms since the epoch, None: open.
+
+    ``in_force`` False: it begins later. ``time_known`` False: the clock cannot be trusted, so it holds in any case.
+    """
+
+    lock: str
+    port: int | None
+    kind: str  # "lockout", "maintenance"
+    authority: str
+    reason: str
+    from_ms: int | None
+    until_ms: int | None
+    in_force: bool
+    time_known: bool
+
+
+class LedgerShown(msgspec.Struct, frozen=True, kw_only=True):
+    """What of the ledger needs somebody: how many entries are not closed, and of these how many are too late.
+
+    ``undated``: entries of which nobody can say whether they are late, for want of a trusted clock now or then.
+    ``worst_*`` tell the entry that is late the longest.
+    """
+
+    open: int = 0
+    in_progress: int = 0
+    overdue: int = 0
+    undated: int = 0
+    worst_entry: str | None = None
+    worst_code: str | None = None
+    worst_port: int | None = None
+    worst_due_ms: int | None = None
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the cabinet stands and by what terms its ledger is kept (configuration), for reports."""
+
+    site: str = ""
+    district: str = ""
+    community: str = ""
+    building: str = ""
+    site_class: str = ""
+    operator: str = ""
+    timezone: str
+    serious_days: int
+    normal_days: int
+    responsible: str = ""
+    contingency: str = ""
+    ports: list[int] = []
+
+
 class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     """What ``pilenode status`` shows."""
 
@@ -408,6 +459,11 @@ class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     dropped: dict[str, int] = {}  # malformed input per source since start
     tests: list[PeriodicTest] = []
     timezone: str = "Asia/Shanghai"  # in which the cabinet reckons its days
+    locks: list[LockShown] = []
+    ledger: LedgerShown | None = None  # None: not read yet
+    place: Place | None = None
+    wall_ms: int = 0
+    clock: str = "none"  # quality of that wall clock: "none", "rtc", "ntp", "server"
 
 
 class SessionsReply(_Message, frozen=True, kw_only=True, tag="sessions_reply"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar, assert_never
+from typing import TYPE_CHECKING, Any, Final, TypeVar, assert_never
 
 import msgspec
 
@@ -17,6 +17,7 @@ from pilenode.ipc.messages import (
     Modify,
     OrderTest,
     Perform,
+    Place,
     RecordTest,
     Refused,
     ResetFault,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from pilenode.station.acts import Acts
     from pilenode.station.control import Peer
     from pilenode.station.journal import Journal
+    from pilenode.station.oversight import Oversight
     from pilenode.station.sync import Sync
     from pilenode.station.tariff_desk import TariffDesk
     from pilenode.station.tests_runner import Prover
@@ -67,6 +69,8 @@ class Answers:
     ) -> None:
         self.upstream: tuple[Upstream, Sync] | None = None
         self.tariff: TariffDesk | None = None
+        self.oversight: Oversight | None = None
+        self.place: Place | None = None
         self._node = node
         self._journal = journal
         self._controller = controller
@@ -142,7 +146,21 @@ class Answers:
             journal_problem=problem,
             dropped=dict(self._dropped()),
             tests=self._prover.reports(),
+            place=self.place,
+            **self._overseen(),
         )
+
+    def _overseen(self) -> dict[str, Any]:
+        oversight = self.oversight
+        if oversight is None:
+            return {}
+        now = oversight.now
+        return {
+            "locks": oversight.locks(),
+            "ledger": oversight.ledger(),
+            "wall_ms": now.wall_ms,
+            "clock": now.clock.value,
+        }
 
     async def _facts(self, request: Facts) -> FactsReply | Refused:
         try:

@@ -25,6 +25,7 @@ from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
 from pilenode.station.keeper import Terms
+from pilenode.station.oversight import Oversight, place
 from pilenode.station.report import report
 from pilenode.station.sessions import Sessions
 from pilenode.station.sync import Sync, Timing
@@ -77,11 +78,13 @@ class Station:
         )
         self._sessions = Sessions(self._journal, self._guard, terms, PlainHouse())
         self._tariff = TariffDesk(tariff)
-        self._acts = Acts(self._journal, (self._tariff,))
+        self._oversight = Oversight(config, self._journal)
+        self._acts = Acts(self._journal, (self._tariff, *self._oversight.desks))
         self._commands = Commands(self._journal, self._sessions, self._acts)
         self._prover = Prover(config, self._journal, self._guard, self._sessions)
         self._answers = Answers(config.node.id, self._journal, self._sessions, self._prover, self._acts, self._dropped)
         self._answers.tariff = self._tariff
+        self._answers.oversight, self._answers.place = self._oversight, place(config)
         self._control = ControlServer(config.station.control_socket, config.station.control_group, self._answers.answer)
         self._sync: Sync | None = None
         if config.upstream is not None:
@@ -117,6 +120,7 @@ class Station:
         tasks = {
             asyncio.create_task(self._keep_step()),
             asyncio.create_task(self._prover.run()),
+            asyncio.create_task(self._oversight.follow(self._acts)),
             asyncio.create_task(self._stop.wait()),
         }
         if self._sync is not None:
@@ -142,8 +146,14 @@ class Station:
             await asyncio.sleep(max(0.0, poll_s - (clock.monotonic_s() - begun_s)))
 
     def _state(self) -> StateReport:
-        ok = self._journal.status().problem is None
-        return report(self._sessions.snapshot, wallclock.stamp(), journal_ok=ok, tests=self._prover.reports())
+        return report(
+            self._sessions.snapshot,
+            wallclock.stamp(),
+            journal_ok=self._journal.status().problem is None,
+            tests=self._prover.reports(),
+            locks=self._oversight.locks(),
+            ledger=self._oversight.ledger(),
+        )
 
     def _dropped(self) -> dict[str, int]:
         counts = {f"command.{code}": count for code, count in self._commands.refused.items()}

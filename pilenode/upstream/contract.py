@@ -108,10 +108,22 @@ class PortReport(msgspec.Struct, frozen=True, kw_only=True):
     temperature_dc: int | None = None  # 0.1 °C
 
 
+class LockReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One lock that is not over; ``port`` None: the whole cabinet. ``in_force`` False: it begins later."""
+
+    lock: Identifier
+    port: PortNumber | None
+    kind: Annotated[str, Meta(max_length=16)]
+    until_ms: int | None = None
+    in_force: bool
+
+
 class StateReport(msgspec.Struct, frozen=True, kw_only=True):
     """The present state of the cabinet (retained). ``guard`` False: the cutoff process does not answer.
 
     ``tests_due``, ``tests_failed``: periodic tests whose time has come, and whose last result was bad.
+    ``locks``: those that are not over, gravest first. ``ledger_*``: entries that are not closed, those past their
+    deadline, and those of which nobody can say; None while the ledger has not been read.
     """
 
     wall_ms: int
@@ -122,6 +134,10 @@ class StateReport(msgspec.Struct, frozen=True, kw_only=True):
     ports: Annotated[list[PortReport], Meta(max_length=99)] = []
     tests_due: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=16)] = []
     tests_failed: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=16)] = []
+    locks: Annotated[list[LockReport], Meta(max_length=64)] = []
+    ledger_open: int | None = None
+    ledger_overdue: int | None = None
+    ledger_undated: int | None = None
 
 
 class Live(msgspec.Struct, frozen=True, kw_only=True):

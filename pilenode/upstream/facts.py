@@ -20,6 +20,7 @@ from msgspec import Meta
 from config.tariff import TariffSchedule, VersionName
 from pilenode.ipc.messages import Identifier, PortNumber, Words
 from pilenode.ipc.wish import Wish
+from pilenode.upstream.facts_ledger import Inspected, LedgerUpdated, LockLifted, LockSet
 from pilenode.upstream.facts_money import Payment, PowerTimes, Settlement, TariffSet, Usage
 
 #: The link before the first fact of a log.
@@ -53,6 +54,10 @@ class FactKind(StrEnum):
     TESTED = "tested"
     ACT_REFUSED = "act_refused"
     TARIFF_SET = "tariff_set"
+    LOCK_SET = "lock_set"
+    LOCK_LIFTED = "lock_lifted"
+    LEDGER_UPDATED = "ledger_updated"
+    INSPECTED = "inspected"
 
 
 class EnergyFlag(StrEnum):
@@ -257,9 +262,13 @@ Body = (
     | PeriodicResult
     | ActRefused
     | TariffSet
+    | LockSet
+    | LockLifted
+    | LedgerUpdated
+    | Inspected
 )
 
-BODY_TYPES: Final[dict[FactKind, type[Body]]] = {
+BODY_TYPES: Final[dict[FactKind, type[msgspec.Struct]]] = {
     FactKind.BOOT: Boot,
     FactKind.SESSION_STARTED: SessionStarted,
     FactKind.CHECKPOINT: Checkpoint,
@@ -276,6 +285,10 @@ BODY_TYPES: Final[dict[FactKind, type[Body]]] = {
     FactKind.TESTED: PeriodicResult,
     FactKind.ACT_REFUSED: ActRefused,
     FactKind.TARIFF_SET: TariffSet,
+    FactKind.LOCK_SET: LockSet,
+    FactKind.LOCK_LIFTED: LockLifted,
+    FactKind.LEDGER_UPDATED: LedgerUpdated,
+    FactKind.INSPECTED: Inspected,
 }
 
 
