@@ -17,6 +17,7 @@ from config import budget as promise
 from config import cross_probe
 from config.cross import config_findings, pick
 from config.cross_channel import channel_findings
+from config.cross_load import load_findings
 from config.cross_reader import reader_findings
 from config.errors import ConfigError
 from config.meter_files import load_meter as load_meter  # noqa: PLC0414 - what this module offers, too
@@ -101,6 +102,7 @@ def _judge(text: str, file: str, folder: Path) -> tuple[Merged | None, list[Prob
         *channel_findings(clean, fitted),
         *cross_probe.probe_findings(clean, merged),
         *reader_findings(clean),
+        *load_findings(clean),
     ]
     problems += [*place(findings, source, profile), *broken]
     if problems:

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from config.schema_base import Baud, Name, Path, Pin
+from config.schema_load import Load
 from config.schema_probe import Adc, OneWire, Probe, ProbeModule
 from config.schema_reader import Reader
 
@@ -398,6 +399,7 @@ class Config(_Table, frozen=True, kw_only=True):
     tests: Tests = Tests()
     completion: Completion = Completion()
     tariff: Tariff = Tariff()
+    load: Load = Load()
     upstream: Upstream | None = None
 
 

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from pilenode.ipc.messages import Identifier, Plan, PortNumber, Words
+from pilenode.upstream.facts_load import BudgetSet, QueueLeft, StartQueued
 
 #: The link before the first fact of a log.
 GENESIS: Final = bytes(32)
@@ -46,6 +47,9 @@ class FactKind(StrEnum):
     COMMAND_RESULT = "command_result"
     TESTED = "tested"
     ACT_REFUSED = "act_refused"
+    START_QUEUED = "start_queued"
+    QUEUE_LEFT = "queue_left"
+    BUDGET_SET = "budget_set"
 
 
 class EnergyFlag(StrEnum):
@@ -195,9 +199,12 @@ Body = (
     | CommandResult
     | PeriodicResult
     | ActRefused
+    | StartQueued
+    | QueueLeft
+    | BudgetSet
 )
 
-BODY_TYPES: Final[dict[FactKind, type[_Body]]] = {
+BODY_TYPES: Final[dict[FactKind, type[msgspec.Struct]]] = {
     FactKind.BOOT: Boot,
     FactKind.SESSION_STARTED: SessionStarted,
     FactKind.CHECKPOINT: Checkpoint,
@@ -210,6 +217,9 @@ BODY_TYPES: Final[dict[FactKind, type[_Body]]] = {
     FactKind.COMMAND_RESULT: CommandResult,
     FactKind.TESTED: PeriodicResult,
     FactKind.ACT_REFUSED: ActRefused,
+    FactKind.START_QUEUED: StartQueued,
+    FactKind.QUEUE_LEFT: QueueLeft,
+    FactKind.BUDGET_SET: BudgetSet,
 }
 
 
