@@ -37,7 +37,7 @@ class Cabinet:
         self.queue.append(Waiting(order, port, self.now_s, owner=order))
 
     def finish(self, session: str) -> None:
-        """The battery is full."""
+        """End a session: the battery is full."""
         self.open.pop(session, None)
 
     def view(self) -> View:
@@ -67,7 +67,9 @@ class Cabinet:
             entry = next(one for one in self.queue if one.order == decision.order)
             self.queue.remove(entry)
             if isinstance(decision, Admit):
-                self.open[entry.order] = Charging(entry.order, entry.port, True, self.now_s, owner=entry.owner)
+                self.open[entry.order] = Charging(
+                    entry.order, entry.port, live=True, since_s=self.now_s, owner=entry.owner
+                )
         elif isinstance(decision, End):
             del self.open[decision.session]
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,12 +38,13 @@ NOW = 10_000.0
 def on(session: str, port: int, amps: float | None, **more: float) -> Charging:
     """Return a session that has had power for long."""
     values = {"since_s": NOW - 3600, "on_s": 3600.0} | more
-    return Charging(session, port, True, values["since_s"], values["on_s"], int(more.get("pauses", 0)), amps)
+    since_s, on_s, pauses = values["since_s"], values["on_s"], int(more.get("pauses", 0))
+    return Charging(session, port, live=True, since_s=since_s, on_s=on_s, pauses=pauses, current_a=amps)
 
 
 def paused(session: str, port: int, for_s: float, pauses: int = 1) -> Charging:
     """Return a session that is paused."""
-    return Charging(session, port, False, NOW - for_s, 3600.0, pauses)
+    return Charging(session, port, live=False, since_s=NOW - for_s, on_s=3600.0, pauses=pauses)
 
 
 def known(**demands: float) -> LoadState:
@@ -359,7 +361,7 @@ def test_whatever_is_drawn_the_rules_are_kept(steps: list[tuple[str, int, float]
         budgets.append(cabinet.budget_a)
         _check_step(cabinet, before, fell=budgets[-1] < budgets[-2])
     begun = [at_s for at_s, decision in cabinet.done if isinstance(decision, Admit | Resume)]
-    assert all(later - earlier >= _TIGHT.close_stagger_s for earlier, later in zip(begun, begun[1:], strict=False))
+    assert all(later - earlier >= _TIGHT.close_stagger_s for earlier, later in pairwise(begun))
 
 
 def _check_step(cabinet: Cabinet, before: dict[str, float], *, fell: bool) -> None:
@@ -389,7 +391,7 @@ def _check_step(cabinet: Cabinet, before: dict[str, float], *, fell: bool) -> No
 
 
 def _check_room(view: View, state: LoadState, port: int, need_a: float) -> None:
-    """What was admitted fits with what counts for all others, in the cabinet and behind its feeder."""
+    """Hold what was admitted against the budgets of the cabinet and of its feeder: it fits beside all others."""
     groups = [(view.budget_a, frozenset(range(8)))]
     groups += [(one.limit_a, one.ports) for one in _TIGHT.feeders if port in one.ports]
     for limit_a, ports in groups:
