@@ -70,6 +70,8 @@ _RULES = """# Rules between keys
 - `upstream.certificate_file` and `upstream.key_file` go together; `upstream.password_file` needs
   `upstream.username`; TLS files need a `mqtts://` url.
 - The path of a Unix socket has at most 107 bytes.
+- `load.budget_a` is at most `cabinet.current_limit_a`, `load.admit_ratio` < `load.shed_ratio`. Feeder names are unique,
+  `load.feeder.ports` name existing ports, and each port stands in one feeder at most.
 - No text contains control characters.
 - In a meter profile, `model` is the file's name and not that of a shipped model. Every value lies inside the block
   that it names and fills at least one register; volts, amperes and watts of every channel are in a `fast` block; every

@@ -17,6 +17,7 @@ from config import budget as promise
 from config import cross_probe
 from config.cross import config_findings, pick
 from config.cross_channel import channel_findings
+from config.cross_load import load_findings
 from config.cross_reader import reader_findings
 from config.cross_session import session_findings
 from config.cross_tariff import tariff_findings
@@ -105,6 +106,7 @@ def _judge(text: str, file: str, folder: Path) -> tuple[Merged | None, list[Prob
         *reader_findings(clean),
         *tariff_findings(clean),
         *session_findings(clean),
+        *load_findings(clean),
     ]
     problems += [*place(findings, source, profile), *broken]
     if problems:

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from config.schema_base import Baud, Name, Path, Pin
+from config.schema_load import Load
 from config.schema_probe import Adc, OneWire, Probe, ProbeModule
 from config.schema_reader import Reader
 from config.schema_session import Session
@@ -400,6 +401,7 @@ class Config(_Table, frozen=True, kw_only=True):
     completion: Completion = Completion()
     tariff: Annotated[list[Tariff], Meta(max_length=16)] = []
     session: Session = Session()
+    load: Load = Load()
     upstream: Upstream | None = None
 
 

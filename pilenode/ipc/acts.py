@@ -92,4 +92,16 @@ class Inspect(Act, frozen=True, kw_only=True, tag="inspect"):
     port: PortNumber | None = None
 
 
-AnyAct = Lock | LiftLock | SetTariff | UpdateEntry | Inspect
+class SetBudget(Act, frozen=True, kw_only=True, tag="set_budget"):
+    """Set what all ports may draw together, mA; never above the installer's budget. 0: nobody starts, all pause.
+
+    ``until_ms`` None: until the next such act. The installer's own value lifts it.
+    """
+
+    limit_ma: Annotated[int, Meta(ge=0, le=125_000)]
+    authority: Annotated[str, Meta(min_length=1, max_length=200)]
+    reason: Annotated[str, Meta(min_length=1, max_length=200)]
+    until_ms: Moment | None = None
+
+
+AnyAct = Lock | LiftLock | SetTariff | UpdateEntry | Inspect | SetBudget

@@ -21,6 +21,7 @@ from config.tariff import TariffSchedule, VersionName
 from pilenode.ipc.messages import Identifier, PortNumber, Words
 from pilenode.ipc.wish import Wish
 from pilenode.upstream.facts_ledger import Inspected, LedgerUpdated, LockLifted, LockSet
+from pilenode.upstream.facts_load import BudgetSet, QueueLeft, StartQueued
 from pilenode.upstream.facts_money import Payment, PowerTimes, Settlement, TariffSet, Usage
 
 #: The link before the first fact of a log.
@@ -58,6 +59,9 @@ class FactKind(StrEnum):
     LOCK_LIFTED = "lock_lifted"
     LEDGER_UPDATED = "ledger_updated"
     INSPECTED = "inspected"
+    START_QUEUED = "start_queued"
+    QUEUE_LEFT = "queue_left"
+    BUDGET_SET = "budget_set"
 
 
 class EnergyFlag(StrEnum):
@@ -266,6 +270,9 @@ Body = (
     | LockLifted
     | LedgerUpdated
     | Inspected
+    | StartQueued
+    | QueueLeft
+    | BudgetSet
 )
 
 BODY_TYPES: Final[dict[FactKind, type[msgspec.Struct]]] = {
@@ -289,6 +296,9 @@ BODY_TYPES: Final[dict[FactKind, type[msgspec.Struct]]] = {
     FactKind.LOCK_LIFTED: LockLifted,
     FactKind.LEDGER_UPDATED: LedgerUpdated,
     FactKind.INSPECTED: Inspected,
+    FactKind.START_QUEUED: StartQueued,
+    FactKind.QUEUE_LEFT: QueueLeft,
+    FactKind.BUDGET_SET: BudgetSet,
 }
 
 
