@@ -27,21 +27,25 @@ from pilenode.ipc.messages import (
     Stop,
     StoredFact,
 )
+from pilenode.station import timeline
 from pilenode.station.desk import Who
 from pilenode.station.entries import JournalFailedError
 from pilenode.station.records import record
 from pilenode.station.sessions import StartRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pilenode.station import sessions
     from pilenode.station.acts import Acts
     from pilenode.station.control import Peer
+    from pilenode.station.entries import SessionFacts
     from pilenode.station.journal import Journal
     from pilenode.station.sync import Sync
     from pilenode.station.tests_runner import Prover
+    from pilenode.station.timekeeper import Timekeeper
     from pilenode.upstream.contract import Upstream
+    from pilenode.upstream.facts_time import Anchor
 
 #: Room in a reply for what stands around the records, bytes.
 _FRAME_BYTES: Final = 1024
@@ -63,6 +67,7 @@ class Answers:
         dropped: Callable[[], Mapping[str, int]],
     ) -> None:
         self.upstream: tuple[Upstream, Sync] | None = None
+        self.timekeeper: Timekeeper | None = None
         self._node = node
         self._journal = journal
         self._controller = controller
@@ -100,15 +105,16 @@ class Answers:
         return await self._prover.record(request.kind, by, request.detail, ok=request.ok)
 
     async def _status(self) -> StatusReply:
-        problem, found = None, []
+        problem, found, known = None, [], {}
         try:
             found = await self._journal.open_sessions()
+            known = await self._anchors(found)
         except JournalFailedError as error:
             problem = error.problem
         # Read after the sessions: where one of them is missing because it has ended, its end counts as unsent.
         status = self._journal.status()
         problem = status.problem or problem
-        records = [record(facts, status.acked_seq) for facts in found]
+        records = [record(facts, status.acked_seq, known) for facts in found]
         upstream, sync = self.upstream or (None, None)
         protocol = sync.protocol if sync is not None else None
         return StatusReply(
@@ -127,6 +133,7 @@ class Answers:
             journal_problem=problem,
             dropped=dict(self._dropped()),
             tests=self._prover.reports(),
+            clock=self.timekeeper.status() if self.timekeeper is not None else None,
         )
 
     async def _facts(self, request: Facts) -> FactsReply | Refused:
@@ -141,10 +148,15 @@ class Answers:
     async def _sessions(self, limit: int) -> SessionsReply | Refused:
         try:
             found = await self._journal.sessions(limit)
+            known = await self._anchors(found)
         except JournalFailedError as error:
             return Refused(code="journal_failed", detail=error.problem[:_MAX_WORDS])
         acked = self._journal.status().acked_seq
-        return SessionsReply(sessions=_that_fit([record(facts, acked) for facts in found]))
+        return SessionsReply(sessions=_that_fit([record(facts, acked, known) for facts in found]))
+
+    async def _anchors(self, found: Sequence[SessionFacts]) -> dict[str, list[Anchor]]:
+        boots = {fact.boot for facts in found for fact in (facts.start, facts.end) if fact is not None}
+        return timeline.anchors(await self._journal.anchors(boots)) if boots else {}
 
 
 def _by(words: str, peer: Peer) -> str:

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from pilenode.ipc.messages import Identifier, Plan, PortNumber, Words
+from pilenode.upstream.facts_time import Anchor
 
 #: The link before the first fact of a log.
 GENESIS: Final = bytes(32)
@@ -46,6 +47,7 @@ class FactKind(StrEnum):
     COMMAND_RESULT = "command_result"
     TESTED = "tested"
     ACT_REFUSED = "act_refused"
+    ANCHOR = "anchor"
 
 
 class EnergyFlag(StrEnum):
@@ -195,9 +197,10 @@ Body = (
     | CommandResult
     | PeriodicResult
     | ActRefused
+    | Anchor
 )
 
-BODY_TYPES: Final[dict[FactKind, type[_Body]]] = {
+BODY_TYPES: Final[dict[FactKind, type[msgspec.Struct]]] = {
     FactKind.BOOT: Boot,
     FactKind.SESSION_STARTED: SessionStarted,
     FactKind.CHECKPOINT: Checkpoint,
@@ -210,6 +213,7 @@ BODY_TYPES: Final[dict[FactKind, type[_Body]]] = {
     FactKind.COMMAND_RESULT: CommandResult,
     FactKind.TESTED: PeriodicResult,
     FactKind.ACT_REFUSED: ActRefused,
+    FactKind.ANCHOR: Anchor,
 }
 
 
