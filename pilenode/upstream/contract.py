@@ -6,7 +6,8 @@ Rules of this file:
   nothing here;
 - nothing that protects data may depend on a feature of MQTT 5.
 
-Topics: ``pn/v1/<node>/up/{hello,st,ev,res,live}`` and ``pn/v1/<node>/dn/{ack,cmd,time}``; ``st`` and ``live`` are retained.
+Topics: ``pn/v1/<node>/up/{hello,st,ev,res,live}`` (``st`` and ``live`` are retained) and
+``pn/v1/<node>/dn/{ack,cmd,time}``.
 """
 
 from __future__ import annotations
