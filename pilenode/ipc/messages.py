@@ -351,6 +351,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     clock: str  # quality of the wall clock: "none", "rtc", "ntp", "server"
     plan: Wish = Wish()
     ended_wall_ms: int | None = None
+    ended_clock: str | None = None
     reason: str | None = None
     duration_s: int | None = None
     start_register_mwh: int | None = None
@@ -440,6 +441,26 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     ports: list[int] = []
 
 
+class ClockStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What the station believes of the time. Times in ms since the epoch, ages and differences in ms.
+
+    ``system_ahead_ms``: the system's own clock minus what is believed. The anchor is the newest of this boot
+    (``pilenode.upstream.facts_time``). ``not_before_ms``: the newest trusted time of before this process started.
+    """
+
+    quality: str  # "none", "rtc", "server", "ntp"
+    wall_ms: int
+    boottime_ms: int
+    uncertainty_ms: int | None  # None: not trusted
+    system_quality: str
+    system_ahead_ms: int
+    anchor_age_ms: int | None = None
+    anchor_wall_ms: int | None = None
+    anchor_quality: str | None = None
+    anchor_step_ms: int | None = None
+    not_before_ms: int | None = None
+
+
 class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     """What ``pilenode status`` shows."""
 
@@ -462,8 +483,7 @@ class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     locks: list[LockShown] = []
     ledger: LedgerShown | None = None  # None: not read yet
     place: Place | None = None
-    wall_ms: int = 0
-    clock: str = "none"  # quality of that wall clock: "none", "rtc", "ntp", "server"
+    clock: ClockStatus | None = None
 
 
 class SessionsReply(_Message, frozen=True, kw_only=True, tag="sessions_reply"):

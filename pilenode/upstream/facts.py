@@ -23,6 +23,7 @@ from pilenode.ipc.wish import Wish
 from pilenode.upstream.facts_ledger import Inspected, LedgerUpdated, LockLifted, LockSet
 from pilenode.upstream.facts_load import BudgetSet, QueueLeft, StartQueued
 from pilenode.upstream.facts_money import Payment, PowerTimes, Settlement, TariffSet, Usage
+from pilenode.upstream.facts_time import Anchor
 
 #: The link before the first fact of a log.
 GENESIS: Final = bytes(32)
@@ -62,6 +63,7 @@ class FactKind(StrEnum):
     START_QUEUED = "start_queued"
     QUEUE_LEFT = "queue_left"
     BUDGET_SET = "budget_set"
+    ANCHOR = "anchor"
 
 
 class EnergyFlag(StrEnum):
@@ -273,6 +275,7 @@ Body = (
     | StartQueued
     | QueueLeft
     | BudgetSet
+    | Anchor
 )
 
 BODY_TYPES: Final[dict[FactKind, type[msgspec.Struct]]] = {
@@ -299,6 +302,7 @@ BODY_TYPES: Final[dict[FactKind, type[msgspec.Struct]]] = {
     FactKind.START_QUEUED: StartQueued,
     FactKind.QUEUE_LEFT: QueueLeft,
     FactKind.BUDGET_SET: BudgetSet,
+    FactKind.ANCHOR: Anchor,
 }
 
 

@@ -67,6 +67,7 @@ def test_every_kind_of_fact_has_a_body_and_a_stable_word() -> None:
     assert set(BODY_TYPES) == set(FactKind)
     assert sorted(FactKind) == [
         "act_refused",
+        "anchor",
         "boot",
         "checkpoint",
         "command_result",
