@@ -460,6 +460,11 @@ class ClockStatus(msgspec.Struct, frozen=True, kw_only=True):
     anchor_step_ms: int | None = None
     not_before_ms: int | None = None
 
+    @property
+    def known_ms(self) -> int | None:
+        """Return what time it is, None where no clock can be trusted."""
+        return None if self.quality == "none" else self.wall_ms
+
 
 class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     """What ``pilenode status`` shows."""
