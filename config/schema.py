@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from config.schema_base import Baud, Name, Path, Pin
+from config.schema_cards import Cards
 from config.schema_probe import Adc, OneWire, Probe, ProbeModule
 from config.schema_reader import Reader
 
@@ -398,6 +399,7 @@ class Config(_Table, frozen=True, kw_only=True):
     tests: Tests = Tests()
     completion: Completion = Completion()
     tariff: Tariff = Tariff()
+    cards: Cards = Cards()
     upstream: Upstream | None = None
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from pilenode.station import sessions
     from pilenode.station.acts import Acts
+    from pilenode.station.card_service import CardService
     from pilenode.station.control import Peer
     from pilenode.station.journal import Journal
     from pilenode.station.sync import Sync
@@ -63,6 +64,7 @@ class Answers:
         dropped: Callable[[], Mapping[str, int]],
     ) -> None:
         self.upstream: tuple[Upstream, Sync] | None = None
+        self.cards: CardService | None = None
         self._node = node
         self._journal = journal
         self._controller = controller
@@ -127,6 +129,8 @@ class Answers:
             journal_problem=problem,
             dropped=dict(self._dropped()),
             tests=self._prover.reports(),
+            readers=self.cards.readers() if self.cards is not None else [],
+            cards=self.cards.report() if self.cards is not None else None,
         )
 
     async def _facts(self, request: Facts) -> FactsReply | Refused:

@@ -10,6 +10,7 @@ import asyncio
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -18,6 +19,8 @@ from pilenode.notify import Notifier
 from pilenode.station import wallclock
 from pilenode.station.acts import Acts
 from pilenode.station.answers import Answers
+from pilenode.station.card_engine import CardEngine
+from pilenode.station.card_service import CardService
 from pilenode.station.commands import Commands
 from pilenode.station.control import ControlServer
 from pilenode.station.guard_link import GuardLink
@@ -38,6 +41,8 @@ EXIT_BUG: Final = 1
 EXIT_CANNOT_START: Final = 2
 
 JOURNAL_FILE: Final = "journal.db"
+#: Where a card's day begins and ends.
+ZONE: Final = "Asia/Shanghai"
 
 
 def run(config: Config) -> int:
@@ -77,10 +82,19 @@ class Station:
             ),
         )
         self._sessions = Sessions(self._journal, self._guard, terms)
-        self._acts = Acts(self._journal, ())
+        self._cards = CardService(
+            config,
+            journal=self._journal,
+            engine=CardEngine(self._sessions, terms.tariff),
+            zone=ZoneInfo(ZONE),
+            caught_up=self._catch_up,
+            connected=self._connected,
+        )
+        self._acts = Acts(self._journal, (self._cards.book,))
         self._commands = Commands(self._journal, self._sessions, self._acts)
         self._prover = Prover(config, self._journal, self._guard, self._sessions)
         self._answers = Answers(config.node.id, self._journal, self._sessions, self._prover, self._acts, self._dropped)
+        self._answers.cards = self._cards
         self._control = ControlServer(config.station.control_socket, config.station.control_group, self._answers.answer)
         self._sync: Sync | None = None
         if config.upstream is not None:
@@ -116,6 +130,7 @@ class Station:
         tasks = {
             asyncio.create_task(self._keep_step()),
             asyncio.create_task(self._prover.run()),
+            asyncio.create_task(self._cards.run()),
             asyncio.create_task(self._stop.wait()),
         }
         if self._sync is not None:
@@ -139,6 +154,12 @@ class Station:
             await self._sessions.tick()
             self._notifier.watchdog()
             await asyncio.sleep(max(0.0, poll_s - (clock.monotonic_s() - begun_s)))
+
+    async def _catch_up(self) -> bool:
+        return await self._acts.catch_up()
+
+    def _connected(self) -> bool:
+        return self._sync is not None and self._sync.protocol is not None
 
     def _state(self) -> StateReport:
         ok = self._journal.status().problem is None

@@ -56,13 +56,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """Who wants what. ``source`` is "cli" or "upstream"; ``by`` is for people."""
+    """Who wants what. ``source`` is "cli", "upstream" or "card"; ``by`` is for people. The rest is for cards."""
 
     port: int
     order: str
     plan: Plan
     source: str
     by: str = ""
+    card: str | None = None
+    reserve_fen: int = 0
+    offline: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,11 @@ class Sessions:
         """Return whether a session is open, or guard shows one."""
         shown = self.snapshot.ports if self.snapshot is not None else []
         return bool(self._open) or any(port.state in LIVE for port in shown)
+
+    @property
+    def running(self) -> tuple[OpenSession, ...]:
+        """Return the sessions that have no end yet, oldest first."""
+        return tuple(self._open.values())
 
     async def start(self, request: StartRequest) -> StartReply | Refused:
         """Start a session, or say why not. The same order again is the same session."""
@@ -194,6 +202,9 @@ class Sessions:
             plan=request.plan,
             tariff=self._terms.tariff,
             guard_boot=guard_boot,
+            card=request.card,
+            reserve_fen=request.reserve_fen,
+            offline=request.offline,
         )
         await self._journal.append([NewFact(FactKind.SESSION_STARTED, started, session)])
         self._open[session] = OpenSession(session, started)
@@ -321,5 +332,6 @@ def _refusal_fact(request: StartRequest, refusal: Refused) -> NewFact:
         source=request.source,
         code=refusal.code,
         detail=refusal.detail,
+        card=request.card,
     )
     return NewFact(FactKind.START_REFUSED, body)

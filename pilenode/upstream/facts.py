@@ -17,7 +17,9 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from pilenode.ipc.acts import CardId
 from pilenode.ipc.messages import Identifier, Plan, PortNumber, Words
+from pilenode.upstream.facts_cards import CardAllowed, CardDenied, CardForgotten, CardLearned, CardsSet
 
 #: The link before the first fact of a log.
 GENESIS: Final = bytes(32)
@@ -46,6 +48,11 @@ class FactKind(StrEnum):
     COMMAND_RESULT = "command_result"
     TESTED = "tested"
     ACT_REFUSED = "act_refused"
+    CARDS_SET = "cards_set"
+    CARD_DENIED = "card_denied"
+    CARD_ALLOWED = "card_allowed"
+    CARD_LEARNED = "card_learned"
+    CARD_FORGOTTEN = "card_forgotten"
 
 
 class EnergyFlag(StrEnum):
@@ -80,11 +87,14 @@ class SessionStarted(_Body, frozen=True, kw_only=True):
 
     order: Identifier
     port: PortNumber
-    source: Annotated[str, Meta(max_length=16)]  # "cli", "upstream"
+    source: Annotated[str, Meta(max_length=16)]  # "cli", "upstream", "card"
     by: Words = ""
     plan: Plan = Plan()
     tariff: TariffTerms
     guard_boot: Identifier  # the guard that was about to be asked
+    card: CardId | None = None  # whose card it was; ``by`` names the reader then
+    reserve_fen: int = 0  # the most that the card may owe for this session
+    offline: bool = False  # the backend was not connected when the card started it
 
 
 class Checkpoint(_Body, frozen=True, kw_only=True):
@@ -123,6 +133,7 @@ class StartRefused(_Body, frozen=True, kw_only=True):
     source: Annotated[str, Meta(max_length=16)]
     code: Code
     detail: Words = ""
+    card: CardId | None = None  # whose card was refused; ``port`` is the one it would have got
 
 
 class Fault(_Body, frozen=True, kw_only=True):
@@ -195,9 +206,14 @@ Body = (
     | CommandResult
     | PeriodicResult
     | ActRefused
+    | CardsSet
+    | CardDenied
+    | CardAllowed
+    | CardLearned
+    | CardForgotten
 )
 
-BODY_TYPES: Final[dict[FactKind, type[_Body]]] = {
+BODY_TYPES: Final[dict[FactKind, type[msgspec.Struct]]] = {
     FactKind.BOOT: Boot,
     FactKind.SESSION_STARTED: SessionStarted,
     FactKind.CHECKPOINT: Checkpoint,
@@ -210,6 +226,11 @@ BODY_TYPES: Final[dict[FactKind, type[_Body]]] = {
     FactKind.COMMAND_RESULT: CommandResult,
     FactKind.TESTED: PeriodicResult,
     FactKind.ACT_REFUSED: ActRefused,
+    FactKind.CARDS_SET: CardsSet,
+    FactKind.CARD_DENIED: CardDenied,
+    FactKind.CARD_ALLOWED: CardAllowed,
+    FactKind.CARD_LEARNED: CardLearned,
+    FactKind.CARD_FORGOTTEN: CardForgotten,
 }
 
 
