@@ -345,7 +345,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     session: str
     order: str
     port: int
-    source: str  # "cli", "upstream"
+    source: str  # "cli", "upstream", "card"
     state: str  # "starting", "running", "ended"
     started_wall_ms: int
     clock: str  # quality of the wall clock: "none", "rtc", "ntp", "server"
@@ -466,6 +466,42 @@ class ClockStatus(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.quality == "none" else self.wall_ms
 
 
+class ReaderReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One card reader. ``code`` is its trouble (``reader_...``), None while it is ready; counts are since start.
+
+    ``outcomes``: what cards led to, by "started", "ended", "learned", "repeated", or the code of a refusal; the last
+    one of them but "repeated" stands in ``last_outcome``, with the hash of its card and how long ago it was.
+    """
+
+    reader: str
+    state: str  # drivers.card_contracts.ReaderState
+    code: str | None = None
+    detail: str = ""
+    counters: dict[str, int] = {}  # frames as drivers.card_reader counts them
+    outcomes: dict[str, int] = {}
+    last_outcome: str | None = None
+    last_card: str | None = None
+    last_port: int | None = None
+    last_age_s: float | None = None
+
+
+class CardsReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cabinet knows of cards. ``trouble`` is a code of the catalogue: no card is taken while it stands."""
+
+    enabled: bool
+    key_id: str | None  # name of the key of the hashes
+    trouble: str | None = None  # "card_no_key", "card_list_damaged"
+    detail: str = ""
+    list_version: int | None = None  # None: no list
+    list_valid_until_ms: int | None = None
+    list_cards: int = 0
+    list_denied: int = 0
+    denied: int = 0  # one by one
+    learned: int = 0
+    staged: str = ""  # how far a list on its way has come
+    debt_fen: int = 0  # of all cards, not known to the backend
+
+
 class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     """What ``pilenode status`` shows."""
 
@@ -489,6 +525,8 @@ class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     ledger: LedgerShown | None = None  # None: not read yet
     place: Place | None = None
     clock: ClockStatus | None = None
+    readers: list[ReaderReport] = []
+    cards: CardsReport | None = None
 
 
 class SessionsReply(_Message, frozen=True, kw_only=True, tag="sessions_reply"):

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from pilenode.station import sessions
     from pilenode.station.acts import Acts
+    from pilenode.station.card_service import CardService
     from pilenode.station.control import Peer
     from pilenode.station.entries import SessionFacts
     from pilenode.station.journal import Journal
@@ -76,6 +77,7 @@ class Answers:
         self.oversight: Oversight | None = None
         self.place: Place | None = None
         self.timekeeper: Timekeeper | None = None
+        self.cards: CardService | None = None
         self._node = node
         self._journal = journal
         self._controller = controller
@@ -155,6 +157,8 @@ class Answers:
             place=self.place,
             **self._overseen(),
             clock=self.timekeeper.status() if self.timekeeper is not None else None,
+            readers=self.cards.readers() if self.cards is not None else [],
+            cards=self.cards.report() if self.cards is not None else None,
         )
 
     def _overseen(self) -> dict[str, Any]:

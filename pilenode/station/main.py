@@ -10,6 +10,7 @@ import asyncio
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -18,6 +19,8 @@ from pilenode import clock, instance, log
 from pilenode.notify import Notifier
 from pilenode.station.acts import Acts
 from pilenode.station.answers import Answers
+from pilenode.station.card_engine import CardEngine
+from pilenode.station.card_service import CardService
 from pilenode.station.commands import Commands
 from pilenode.station.control import ControlServer
 from pilenode.station.guard_link import GuardLink
@@ -80,12 +83,21 @@ class Station:
         )
         self._sessions = Sessions(self._journal, self._guard, terms, PlainHouse(), self._wall.stamp)
         self._tariff = TariffDesk(tariff)
+        self._cards = CardService(
+            config,
+            journal=self._journal,
+            engine=CardEngine(self._sessions),
+            zone=ZoneInfo(config.node.timezone),
+            caught_up=self._catch_up,
+            connected=self._connected,
+        )
         self._oversight = Oversight(config, self._journal, self._wall.stamp)
-        self._acts = Acts(self._journal, (self._tariff, *self._oversight.desks), self._wall.stamp)
+        self._acts = Acts(self._journal, (self._tariff, self._cards.book, *self._oversight.desks), self._wall.stamp)
         self._commands = Commands(self._journal, self._sessions, self._acts, self._wall.stamp)
         self._prover = Prover(config, self._journal, self._guard, self._sessions, now=self._wall.stamp)
         self._answers = Answers(config.node.id, self._journal, self._sessions, self._prover, self._acts, self._dropped)
         self._answers.tariff = self._tariff
+        self._answers.cards = self._cards
         self._answers.timekeeper = self._timekeeper
         self._answers.oversight, self._answers.place = self._oversight, place(config)
         self._control = ControlServer(config.station.control_socket, config.station.control_group, self._answers.answer)
@@ -126,6 +138,7 @@ class Station:
             asyncio.create_task(self._prover.run()),
             asyncio.create_task(self._oversight.follow(self._acts)),
             asyncio.create_task(self._timekeeper.run()),
+            asyncio.create_task(self._cards.run()),
             asyncio.create_task(self._stop.wait()),
         }
         if self._sync is not None:
@@ -149,6 +162,12 @@ class Station:
             await self._sessions.tick()
             self._notifier.watchdog()
             await asyncio.sleep(max(0.0, poll_s - (clock.monotonic_s() - begun_s)))
+
+    async def _catch_up(self) -> bool:
+        return await self._acts.catch_up()
+
+    def _connected(self) -> bool:
+        return self._sync is not None and self._sync.protocol is not None
 
     def _state(self) -> StateReport:
         return report(
