@@ -18,10 +18,10 @@ from pilenode.station.entries import NewFact
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
-from pilenode.station.keeper import Terms
 from pilenode.station.report import report
 from pilenode.station.sessions import Sessions
 from pilenode.station.sync import Sync, Timing
+from pilenode.station.terms import Terms
 from pilenode.station.wallclock import stamp
 from pilenode.upstream.contract import Command, FactBatch, Hello, Live, StateReport
 from pilenode.upstream.facts import (
@@ -35,6 +35,7 @@ from pilenode.upstream.facts import (
     link,
 )
 from pilenode.upstream.mqtt import MqttUpstream
+from tests.pilenode.bills import NO_BILL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,7 +139,7 @@ def test_broken_chain_is_found(tmp_path: Path, broken: int) -> None:
 
 def test_sessions_are_put_together(tmp_path: Path) -> None:
     """Start and end of a session are told as one."""
-    started = SessionStarted(order="o", port=1, source="cli", tariff=TERMS, guard_boot="g")
+    started = SessionStarted(order="o", port=1, source="cli", tariff=TERMS, tariff_version="t1", guard_boot="g")
     ended = SessionEnded(
         order="o",
         port=1,
@@ -151,6 +152,7 @@ def test_sessions_are_put_together(tmp_path: Path) -> None:
         electricity_fen=0,
         service_fen=0,
         tariff_version="t",
+        money=NO_BILL,
     )
 
     def fact(seq: int, kind: FactKind, session: str, body: SessionStarted | SessionEnded) -> Fact:

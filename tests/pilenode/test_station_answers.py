@@ -21,9 +21,9 @@ from pilenode.station.entries import NewFact, SessionFacts
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
-from pilenode.station.keeper import Terms
 from pilenode.station.records import record
 from pilenode.station.sessions import Sessions
+from pilenode.station.terms import Terms
 from pilenode.station.tests_runner import Prover
 from pilenode.upstream.facts import (
     Body,
@@ -34,12 +34,15 @@ from pilenode.upstream.facts import (
     SessionStarted,
     canonical,
 )
+from tests.pilenode.bills import NO_BILL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 TARIFF = flat_schedule("t1", 520, 300)
-STARTED = SessionStarted(order="o1", port=2, source="upstream", plan=Wish(energy_wh=500), tariff=TARIFF, guard_boot="g")
+STARTED = SessionStarted(
+    order="o1", port=2, source="upstream", plan=Wish(energy_wh=500), tariff=TARIFF, tariff_version="t1", guard_boot="g"
+)
 READING = Checkpoint(port=2, start_register_mwh=1000, register_mwh=9000, on_ms=61_999, power_w=5)
 ENDED = SessionEnded(
     order="o1",
@@ -53,6 +56,7 @@ ENDED = SessionEnded(
     electricity_fen=3,
     service_fen=2,
     tariff_version="t1",
+    money=NO_BILL,
 )
 
 

@@ -19,8 +19,8 @@ from pilenode.station.commands import Commands, judge, parse
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
-from pilenode.station.keeper import Terms
 from pilenode.station.sessions import Sessions
+from pilenode.station.terms import Terms
 from pilenode.station.wallclock import ClockQuality, Stamp
 from pilenode.upstream.contract import MAX_COMMAND_BYTES, Command, IncomingCommand
 from pilenode.upstream.facts import CommandResult, FactKind

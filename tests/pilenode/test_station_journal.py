@@ -30,6 +30,7 @@ from pilenode.upstream.facts import (
     SessionStarted,
     link,
 )
+from tests.pilenode.bills import NO_BILL
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -60,7 +61,15 @@ def boots(count: int) -> list[NewFact]:
 
 def started(session: str, order: str, port: int = 1) -> NewFact:
     """Return the start of a session."""
-    body = SessionStarted(order=order, port=port, source="cli", tariff=TERMS, guard_boot="g", plan=Wish(energy_wh=500))
+    body = SessionStarted(
+        order=order,
+        port=port,
+        source="cli",
+        tariff=TERMS,
+        tariff_version="t1",
+        guard_boot="g",
+        plan=Wish(energy_wh=500),
+    )
     return NewFact(FactKind.SESSION_STARTED, body, session)
 
 
@@ -84,6 +93,7 @@ def ended(session: str, order: str = "o") -> NewFact:
         electricity_fen=0,
         service_fen=0,
         tariff_version="t1",
+        money=NO_BILL,
     )
     return NewFact(FactKind.SESSION_ENDED, body, session)
 

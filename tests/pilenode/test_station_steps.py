@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from config.tariff import flat_schedule
-from pilenode.ipc.messages import GetEvents, GetSnapshot, Grant, Plan, Refused, StartReply
+from pilenode.ipc.messages import GetEvents, GetSnapshot, Grant, Refused, StartReply
+from pilenode.ipc.wish import Wish
 from pilenode.station.guard_link import GuardLink
-from pilenode.station.house import PlainHouse, Wait
+from pilenode.station.house import GoOn, PlainHouse, Wait, fit
 from pilenode.station.journal import Journal
-from pilenode.station.keeper import Terms
 from pilenode.station.sessions import Sessions, StartRequest
+from pilenode.station.terms import Terms
 from pilenode.station.wallclock import ClockQuality, Stamp
 from pilenode.upstream.facts import FactKind, LegEnded, LegStarted, SessionEnded
 
@@ -104,11 +105,11 @@ class PatientHouse(PlainHouse):
     """Every session goes on after a loss of power."""
 
     def after_loss(
-        self, session: OpenSession, cause: str, port: PortSnapshot | None, snapshot: Snapshot, now: Stamp
-    ) -> End | Wait:
-        """Keep it."""
-        del session, cause, port, snapshot, now
-        return Wait()
+        self, session: OpenSession, port: PortSnapshot | None, snapshot: Snapshot, now: Stamp
+    ) -> End | Wait | GoOn:
+        """Keep it, and go on when the port is fit."""
+        del session, now
+        return GoOn() if fit(port, snapshot) else Wait()
 
 
 class Machine:
@@ -177,7 +178,7 @@ class Machine:
 
 async def life(machine: Machine) -> StartReply | Refused:
     """Live through a start, two interruptions of the power, a stop and its settlement."""
-    request = StartRequest(1, "order-1", Plan(energy_wh=900), "upstream", "c1")
+    request = StartRequest(1, "order-1", Wish(energy_wh=900), "upstream", "c1")
     guard = machine.guard
     await machine.ticks(1)
     reply = await machine.do(lambda sessions: sessions.start(request))

@@ -17,10 +17,10 @@ from pilenode.station.entries import NewFact
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
-from pilenode.station.keeper import Terms
 from pilenode.station.report import report
 from pilenode.station.sessions import Sessions
 from pilenode.station.sync import Sync, Timing
+from pilenode.station.terms import Terms
 from pilenode.station.wallclock import stamp
 from pilenode.upstream.contract import Ack, Command, IncomingCommand, UpstreamLostError
 from pilenode.upstream.facts import Boot, FactKind

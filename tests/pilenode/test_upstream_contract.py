@@ -99,6 +99,7 @@ def test_canonical_body_is_sorted_and_decodes_to_itself() -> None:
         source="cli",
         plan=Wish(duration_s=5),
         tariff=flat_schedule("t", 1, 2),
+        tariff_version="t",
         guard_boot="g",
     )
     encoded = canonical(body)
