@@ -348,7 +348,6 @@ REFUSALS = (
         "用 pilenode unlock 解除锁定。",
         "Lift the lock with pilenode unlock.",
     ),
-    ),
     refusal(
         "queued",
         "整柜电流余量不足，已排队等候。",

@@ -8,13 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
+from pilenode.ipc.messages import Plan
+from pilenode.station.plans import Over, Used, guard_plan
 from pilenode.station.start_rules import unfit
 
 if TYPE_CHECKING:
-    from pilenode.ipc.messages import Plan, PortSnapshot, Refused, Snapshot
+    from pilenode.ipc.messages import PortSnapshot, Refused, Snapshot
     from pilenode.station.session import OpenSession
     from pilenode.station.sessions import StartRequest
     from pilenode.station.wallclock import Stamp
+
+
+#: What guard is given of a plan that earlier legs have used up: nothing that a meter can show.
+_SPENT_WH = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +75,10 @@ class PlainHouse:
         return None
 
     def plan(self, session: OpenSession) -> Plan:
-        """Hand the customer's plan to guard as it is."""
-        return session.plan
+        """Let guard hold what needs neither clock nor prices: energy and time, less what was used."""
+        wish = msgspec.structs.replace(session.plan, until_ms=None)
+        left = guard_plan(wish, earlier=Used(session.before.energy_mwh, session.before.on_ms), now_ms=0)
+        return Plan(energy_wh=_SPENT_WH) if isinstance(left, Over) else left
 
     def must_end(self, session: OpenSession, now: Stamp) -> End | None:
         """End nothing."""

@@ -25,7 +25,8 @@ from pilenode.upstream.facts import (
 from pilenode.upstream.facts_money import Usage
 
 if TYPE_CHECKING:
-    from pilenode.ipc.messages import GuardEvent, Plan, Snapshot
+    from pilenode.ipc.messages import GuardEvent, Snapshot
+    from pilenode.ipc.wish import Wish
     from pilenode.station.entries import SessionFacts
     from pilenode.upstream.facts import Fact
 
@@ -94,7 +95,7 @@ class OpenSession:
     prices: Prices
     leg: Leg
     last: Moment
-    plan: Plan
+    plan: Wish
     begun: Moment
     before: Before = field(default_factory=Before)
     pause: Pause | None = None

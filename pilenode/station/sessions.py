@@ -18,17 +18,26 @@ import msgspec
 import structlog
 
 from pilenode import clock
-from pilenode.ipc.messages import Done, Grant, Refused, Release, Reset, StartReply
+from pilenode.ipc.messages import Amend, Done, Grant, Refused, Release, Reset, StartReply
 from pilenode.station import wallclock
 from pilenode.station.book import Book
 from pilenode.station.entries import JournalConflictError, JournalFailedError, NewFact
 from pilenode.station.guard_link import GuardAbsentError
 from pilenode.station.keeper import Keeper, to_moment
+from pilenode.station.plans import modify
 from pilenode.station.prices import Prices
 from pilenode.station.session import LIVE, Ending, News, opened, session_of
 from pilenode.station.session_id import new_session_id
 from pilenode.station.start_rules import why_not
-from pilenode.upstream.facts import MAX_WORDS, FactKind, FaultReset, SessionEnded, SessionStarted, StartRefused
+from pilenode.upstream.facts import (
+    MAX_WORDS,
+    FactKind,
+    FaultReset,
+    SessionEnded,
+    SessionModified,
+    SessionStarted,
+    StartRefused,
+)
 from safety.catalogue import CATALOGUE, Kind
 
 if TYPE_CHECKING:
@@ -129,28 +138,28 @@ class Sessions:
         # It may have ended by itself between the look and the release: what was asked for is true then, too.
         return reply if isinstance(reply, Refused) and reply.code != "session_ended" else Done()
 
-    async def modify(self, port: int, session: str, change: Change) -> Done | Refused:
-        """Change the plan of a running session at guard; what it has used up already ends it at once."""
+    async def modify(self, port: int, session: str, change: Change, source: str, by: str = "") -> Done | Refused:
+        """Change the plan of an open session: durable first, then at guard, where what is used already ends it."""
         async with self._turn:
-            known = self._open.get(session)
+            known = self._book.sessions.get(session)
             if known is None or known.port != port:
                 return Refused(code="wrong_session")
-            now = stamp()
-            wish = plans.modify(known.started.plan, change, now.wall_ms if now.clock is not ClockQuality.NONE else None)
+            wish = modify(known.plan, change, to_moment(self._now()).wall_ms)
             if isinstance(wish, Refused):
                 return wish
-            left = plans.guard_plan(wish, earlier=plans.Used(), now_ms=now.wall_ms)
+            body = SessionModified(port=port, plan=wish, source=source, by=by)
+            if not await self._book.append([NewFact(FactKind.SESSION_MODIFIED, body, session)]):
+                return Refused(code="journal_failed")
+            changed = replace(known, plan=wish)
+            self._book.keep(changed)
+            if changed.pause is not None:
+                return Done()
             try:
-                if isinstance(left, plans.Over):
-                    reply = await self._guard.request(Release(port=port, session=session, reason=left.code))
-                else:
-                    reply = await self._guard.request(Amend(port=port, session=session, plan=left))
+                amend = Amend(port=port, session=changed.lease, plan=self._house.plan(changed))
+                reply = await self._guard.request(amend)
             except GuardAbsentError as error:
                 return Refused(code="guard_absent", detail=error.problem[:MAX_WORDS])
-            if isinstance(reply, Refused):
-                return reply
-            self._open[session] = replace(known, started=msgspec.structs.replace(known.started, plan=wish))
-            return Done()
+        return reply if isinstance(reply, Refused) else Done()
 
     async def reset_fault(self, port: int | None, by: str, repair: str = "") -> Done | Refused:
         """Release a latch at guard and record who did it."""
