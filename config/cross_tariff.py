@@ -70,6 +70,9 @@ def _moments(tree: object, timezone: str) -> Iterator[Finding]:
 def _typed(tree: object) -> list[Tariff] | None:
     """Return all versions, or None while one of them has a value of a wrong type or range."""
     entries = pick(tree, "tariff")
+    keys = len(Tariff.__struct_fields__)
+    if not isinstance(entries, list) or any(not isinstance(one, dict) or len(one) != keys for one in entries):
+        return None  # the walk has taken a wrong value away
     try:
         return msgspec.convert(entries, list[Tariff])
     except msgspec.ValidationError:

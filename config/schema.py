@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from config.schema_base import Baud, Name, Path, Pin
 from config.schema_load import Load
+from config.schema_cards import Cards
 from config.schema_probe import Adc, OneWire, Probe, ProbeModule
 from config.schema_reader import Reader
 from config.schema_session import Session
@@ -402,6 +403,7 @@ class Config(_Table, frozen=True, kw_only=True):
     tariff: Annotated[list[Tariff], Meta(max_length=16)] = []
     session: Session = Session()
     load: Load = Load()
+    cards: Cards = Cards()
     upstream: Upstream | None = None
 
 

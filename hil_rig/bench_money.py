@@ -59,7 +59,8 @@ def oracle_fen(schedule: TariffSchedule, pieces: list[UsagePiece]) -> Fraction:
     for piece in pieces:
         start, end = piece.from_wall_ms, piece.to_wall_ms
         if start is None or end is None or end == start:
-            total += Fraction(piece.energy_mwh * _electricity(schedule, start), _TEN_MILLION)
+            moment = None if start is None else start - 1  # what flowed in no time flowed before
+            total += Fraction(piece.energy_mwh * _electricity(schedule, moment), _TEN_MILLION)
             continue
         at = start
         while at < end:  # prices change at whole quarters of an hour only, in every zone that is drawn

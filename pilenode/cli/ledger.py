@@ -73,7 +73,10 @@ def read_all(terminal: Terminal, ask: Ask, more: Sequence[Taker] = (), kinds: Se
     entries, records = ledger.Ledger(policy), ledger_records.Records()
     wanted = {*ledger.KINDS, *ledger_records.KINDS, *kinds}
     first = fact_pages.read(terminal, ask, wanted, [entries, records, *more])
-    return Read(entries, records, Frame(first.log_id, status.wall_ms, status.clock, zone_of(status)), status)
+    now = status.clock
+    told = (0, "none") if now is None else (now.wall_ms, now.quality)
+    frame = Frame(first.log_id, *told, zone_of(status))
+    return Read(entries, records, frame, status)
 
 
 # -- looking -----------------------------------------------------------------------------------------------

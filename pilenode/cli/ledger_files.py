@@ -154,11 +154,12 @@ def _verdict(terminal: Terminal, chain: Chain | None) -> int:
 
 def _month(status: StatusReply, month: str | None) -> str:
     if month is None:
-        if status.clock == "none":
+        now_ms = None if status.clock is None else status.clock.known_ms
+        if now_ms is None:
             raise Misuse("时钟不可信，请用 --month 给出月份。", "The clock cannot be trusted: give --month.")
         from pilenode.cli.ledger_words import local  # noqa: PLC0415 - only needed here
 
-        return local(status.wall_ms, zone_of(status), "")[: len("2026-11")]
+        return local(now_ms, zone_of(status), "")[: len("2026-11")]
     if _MONTH.fullmatch(month) is None:
         raise Misuse(f"月份 {month} 应写作 2026-11。", f"Write the month {month} like 2026-11.")
     return month

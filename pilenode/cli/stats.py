@@ -34,7 +34,9 @@ def command(terminal: Terminal, ask: Ask, span: str | None) -> int:
     sums = Statistics(zone)
     first = fact_pages.read(terminal, ask, KINDS, [sums])
     ports = status.place.ports if status.place is not None else []
-    rows = sums.rows("day" if span == "day" else "month", ports, status.wall_ms if status.clock != "none" else None)
+    rows = sums.rows(
+        "day" if span == "day" else "month", ports, None if status.clock is None else status.clock.known_ms
+    )
     if terminal.json:
         terminal.data({"log_id": first.log_id, "timezone": zone.key, "rows": rows})
     elif not rows:

@@ -23,6 +23,10 @@ Words = Annotated[str, Meta(max_length=200)]
 Said = Annotated[str, Meta(min_length=1, max_length=200)]
 #: Ms since the epoch, up to the largest integer that every JSON reader keeps.
 Moment = Annotated[int, Meta(ge=0, le=2**53)]
+#: A card: 128 bits of a keyed hash of its number, in hex (``pilenode.station.card_id``).
+CardId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
+#: Cards in one part of a list; what a frame of 8 KiB takes is reached first where every card has all fields.
+MAX_PART_CARDS = 180
 
 
 class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="act"):
@@ -104,4 +108,72 @@ class SetBudget(Act, frozen=True, kw_only=True, tag="set_budget"):
     until_ms: Moment | None = None
 
 
-AnyAct = Lock | LiftLock | SetTariff | UpdateEntry | Inspect | SetBudget
+class ListedCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """One card of a list. ``until_ms`` is the first moment at which it is no longer good; None: for ever.
+
+    ``day_cap_fen`` stands in the place of ``cards.day_cap_fen``. A "staff" card may have any number of sessions.
+    """
+
+    card: CardId
+    until_ms: Moment | None = None
+    day_cap_fen: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    kind: Literal["user", "staff"] = "user"
+
+
+class SetCards(Act, frozen=True, kw_only=True, tag="set_cards"):
+    """One part of a new list of cards. When all parts of a version are there, the list counts, whole and at once.
+
+    Parts come in any order and may come again. ``key_id`` names the key of the hashes (``pilenode card hash``); a
+    list made with another key is refused. ``valid_until_ms`` must be the same in every part.
+    """
+
+    version: Annotated[int, Meta(ge=1, le=2**53)]
+    part: Annotated[int, Meta(ge=1, le=1000)] = 1
+    parts: Annotated[int, Meta(ge=1, le=1000)] = 1
+    cards: Annotated[list[ListedCard], Meta(max_length=MAX_PART_CARDS)] = []
+    denied: Annotated[list[CardId], Meta(max_length=MAX_PART_CARDS)] = []
+    valid_until_ms: Moment | None = None
+    key_id: Annotated[str, Meta(pattern=r"^[0-9a-f]{8}$")] | None = None
+
+
+class DenyCard(Act, frozen=True, kw_only=True, tag="deny_card"):
+    """Refuse a card from now on, whatever lists say. It stands through new lists until it is allowed again."""
+
+    card: CardId
+    reason: Words = ""
+
+
+class AllowCard(Act, frozen=True, kw_only=True, tag="allow_card"):
+    """Take back a ``DenyCard``. A card that the list itself denies stays denied."""
+
+    card: CardId
+    reason: Words = ""
+
+
+class LearnCard(Act, frozen=True, kw_only=True, tag="learn_card"):
+    """Take the next card at ``reader`` into the cabinet's own list. Waits 30 s for it."""
+
+    reader: Annotated[str, Meta(min_length=1, max_length=32)]
+    name: Words = ""
+    until_ms: Moment | None = None
+
+
+class ForgetCard(Act, frozen=True, kw_only=True, tag="forget_card"):
+    """Strike a learned card out of the cabinet's own list."""
+
+    card: CardId
+
+
+AnyAct = (
+    Lock
+    | LiftLock
+    | SetTariff
+    | UpdateEntry
+    | Inspect
+    | SetBudget
+    | SetCards
+    | DenyCard
+    | AllowCard
+    | LearnCard
+    | ForgetCard
+)

@@ -345,12 +345,13 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     session: str
     order: str
     port: int
-    source: str  # "cli", "upstream"
+    source: str  # "cli", "upstream", "card"
     state: str  # "starting", "running", "ended"
     started_wall_ms: int
     clock: str  # quality of the wall clock: "none", "rtc", "ntp", "server"
     plan: Wish = Wish()
     ended_wall_ms: int | None = None
+    ended_clock: str | None = None
     reason: str | None = None
     duration_s: int | None = None
     start_register_mwh: int | None = None
@@ -440,6 +441,67 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     ports: list[int] = []
 
 
+class ClockStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What the station believes of the time. Times in ms since the epoch, ages and differences in ms.
+
+    ``system_ahead_ms``: the system's own clock minus what is believed. The anchor is the newest of this boot
+    (``pilenode.upstream.facts_time``). ``not_before_ms``: the newest trusted time of before this process started.
+    """
+
+    quality: str  # "none", "rtc", "server", "ntp"
+    wall_ms: int
+    boottime_ms: int
+    uncertainty_ms: int | None  # None: not trusted
+    system_quality: str
+    system_ahead_ms: int
+    anchor_age_ms: int | None = None
+    anchor_wall_ms: int | None = None
+    anchor_quality: str | None = None
+    anchor_step_ms: int | None = None
+    not_before_ms: int | None = None
+
+    @property
+    def known_ms(self) -> int | None:
+        """Return what time it is, None where no clock can be trusted."""
+        return None if self.quality == "none" else self.wall_ms
+
+
+class ReaderReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One card reader. ``code`` is its trouble (``reader_...``), None while it is ready; counts are since start.
+
+    ``outcomes``: what cards led to, by "started", "ended", "learned", "repeated", or the code of a refusal; the last
+    one of them but "repeated" stands in ``last_outcome``, with the hash of its card and how long ago it was.
+    """
+
+    reader: str
+    state: str  # drivers.card_contracts.ReaderState
+    code: str | None = None
+    detail: str = ""
+    counters: dict[str, int] = {}  # frames as drivers.card_reader counts them
+    outcomes: dict[str, int] = {}
+    last_outcome: str | None = None
+    last_card: str | None = None
+    last_port: int | None = None
+    last_age_s: float | None = None
+
+
+class CardsReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cabinet knows of cards. ``trouble`` is a code of the catalogue: no card is taken while it stands."""
+
+    enabled: bool
+    key_id: str | None  # name of the key of the hashes
+    trouble: str | None = None  # "card_no_key", "card_list_damaged"
+    detail: str = ""
+    list_version: int | None = None  # None: no list
+    list_valid_until_ms: int | None = None
+    list_cards: int = 0
+    list_denied: int = 0
+    denied: int = 0  # one by one
+    learned: int = 0
+    staged: str = ""  # how far a list on its way has come
+    debt_fen: int = 0  # of all cards, not known to the backend
+
+
 class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     """What ``pilenode status`` shows."""
 
@@ -462,8 +524,9 @@ class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     locks: list[LockShown] = []
     ledger: LedgerShown | None = None  # None: not read yet
     place: Place | None = None
-    wall_ms: int = 0
-    clock: str = "none"  # quality of that wall clock: "none", "rtc", "ntp", "server"
+    clock: ClockStatus | None = None
+    readers: list[ReaderReport] = []
+    cards: CardsReport | None = None
 
 
 class SessionsReply(_Message, frozen=True, kw_only=True, tag="sessions_reply"):

@@ -30,23 +30,28 @@ from pilenode.ipc.messages import (
     Stop,
     StoredFact,
 )
+from pilenode.station import timeline
 from pilenode.station.desk import Who
 from pilenode.station.entries import JournalFailedError
 from pilenode.station.records import record
 from pilenode.station.sessions import StartRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pilenode.station import sessions
     from pilenode.station.acts import Acts
+    from pilenode.station.card_service import CardService
     from pilenode.station.control import Peer
+    from pilenode.station.entries import SessionFacts
     from pilenode.station.journal import Journal
     from pilenode.station.oversight import Oversight
     from pilenode.station.sync import Sync
     from pilenode.station.tariff_desk import TariffDesk
     from pilenode.station.tests_runner import Prover
+    from pilenode.station.timekeeper import Timekeeper
     from pilenode.upstream.contract import Upstream
+    from pilenode.upstream.facts_time import Anchor
 
 #: Room in a reply for what stands around the records, bytes.
 _FRAME_BYTES: Final = 1024
@@ -71,6 +76,8 @@ class Answers:
         self.tariff: TariffDesk | None = None
         self.oversight: Oversight | None = None
         self.place: Place | None = None
+        self.timekeeper: Timekeeper | None = None
+        self.cards: CardService | None = None
         self._node = node
         self._journal = journal
         self._controller = controller
@@ -119,15 +126,16 @@ class Answers:
         return await self._prover.record(request.kind, by, request.detail, ok=request.ok)
 
     async def _status(self) -> StatusReply:
-        problem, found = None, []
+        problem, found, known = None, [], {}
         try:
             found = await self._journal.open_sessions()
+            known = await self._anchors(found)
         except JournalFailedError as error:
             problem = error.problem
         # Read after the sessions: where one of them is missing because it has ended, its end counts as unsent.
         status = self._journal.status()
         problem = status.problem or problem
-        records = [record(facts, status.acked_seq) for facts in found]
+        records = [record(facts, status.acked_seq, known) for facts in found]
         upstream, sync = self.upstream or (None, None)
         protocol = sync.protocol if sync is not None else None
         return StatusReply(
@@ -148,19 +156,14 @@ class Answers:
             tests=self._prover.reports(),
             place=self.place,
             **self._overseen(),
+            clock=self.timekeeper.status() if self.timekeeper is not None else None,
+            readers=self.cards.readers() if self.cards is not None else [],
+            cards=self.cards.report() if self.cards is not None else None,
         )
 
     def _overseen(self) -> dict[str, Any]:
         oversight = self.oversight
-        if oversight is None:
-            return {}
-        now = oversight.now
-        return {
-            "locks": oversight.locks(),
-            "ledger": oversight.ledger(),
-            "wall_ms": now.wall_ms,
-            "clock": now.clock.value,
-        }
+        return {} if oversight is None else {"locks": oversight.locks(), "ledger": oversight.ledger()}
 
     async def _facts(self, request: Facts) -> FactsReply | Refused:
         try:
@@ -174,10 +177,15 @@ class Answers:
     async def _sessions(self, limit: int) -> SessionsReply | Refused:
         try:
             found = await self._journal.sessions(limit)
+            known = await self._anchors(found)
         except JournalFailedError as error:
             return Refused(code="journal_failed", detail=error.problem[:_MAX_WORDS])
         acked = self._journal.status().acked_seq
-        return SessionsReply(sessions=_that_fit([record(facts, acked) for facts in found]))
+        return SessionsReply(sessions=_that_fit([record(facts, acked, known) for facts in found]))
+
+    async def _anchors(self, found: Sequence[SessionFacts]) -> dict[str, list[Anchor]]:
+        boots = {fact.boot for facts in found for fact in (facts.start, facts.end) if fact is not None}
+        return timeline.anchors(await self._journal.anchors(boots)) if boots else {}
 
 
 def _by(words: str, peer: Peer) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from config.tariff import CLASS_W
 from pilenode.station.prices import Prices, narrow
 from pilenode.station.usage import SUSTAINED_MS, sustained_w
 from pilenode.upstream.facts_money import POWER_CLASSES, Bill, BillItem, BillReason, Settlement, UsagePiece
@@ -83,8 +84,8 @@ class _Sums:
     interpolated: bool
 
 
-def _add_up(pieces: Iterable[UsagePiece], power_ms: Sequence[int], prices: Prices) -> _Sums:
-    sustained = sustained_w(power_ms)
+def _add_up(pieces: Iterable[UsagePiece], sustained: int, prices: Prices) -> _Sums:
+    """Return the lines of ``pieces``; ``sustained`` is the power that decides about tiers, W."""
     lines: defaultdict[_Line, _Amount] = defaultdict(_Amount)
     rates: set[Rate] = set()
     interpolated = False
@@ -150,7 +151,7 @@ def settle_money(
     pieces: Sequence[UsagePiece], power_ms: Sequence[int], payment: Payment, schedule: TariffSchedule
 ) -> Bill:
     """Return the bill of a session. ``power_ms`` is its ``PowerHistogram``; ``schedule`` has no mistake."""
-    sums = _add_up(pieces, power_ms, Prices(schedule))
+    sums = _add_up(pieces, sustained_w(power_ms), Prices(schedule))
     electricity_fen, items = _component(sums.lines, electricity=True)
     service_fen, more = _component(sums.lines, electricity=False)
     total_fen = electricity_fen + service_fen
@@ -227,13 +228,13 @@ def amount_limit(
     for_ms = _HALF_HOUR_MS if wall_ms is None else prices.next_boundary_ms(wall_ms) - wall_ms
     timed = any(one.service_tier is not None or one.service_milli_yuan_per_hour for one in schedule.versions)
     for_ms = min(for_ms, _TIMED_AHEAD_MS) if timed else for_ms
-    spent = _components(pieces, power_ms, prices)
+    spent = _components(pieces, sustained_w(power_ms), prices)
     left = amount_fen * ONE_FEN - sum(spent)
     while True:
         ahead = UsagePiece(
             from_wall_ms=wall_ms, to_wall_ms=None if wall_ms is None else wall_ms + for_ms, on_ms=for_ms, energy_mwh=0
         )
-        reserved = _components([*pieces, ahead], _at_most(power_ms, for_ms) if timed else power_ms, prices)
+        reserved = max((_components([*pieces, ahead], watts, prices) for watts in _possible(power_ms, for_ms)), key=sum)
         if (sum(reserved) - sum(spent)) * 2 <= left:
             break
         for_ms //= 2
@@ -244,18 +245,19 @@ def amount_limit(
     return AmountLimit(energy_mwh, for_ms if energy_mwh else 0)
 
 
-def _components(pieces: Sequence[UsagePiece], power_ms: Sequence[int], prices: Prices) -> tuple[int, int]:
+def _components(pieces: Sequence[UsagePiece], sustained: int, prices: Prices) -> tuple[int, int]:
     """Return electricity and service in 1/``ONE_FEN`` fen."""
-    lines = _add_up(pieces, power_ms, prices).lines
+    lines = _add_up(pieces, sustained, prices).lines
     electricity = sum(_exact(line, amount) for line, amount in lines.items() if _is_electricity(line))
     return electricity, sum(_exact(line, amount) for line, amount in lines.items()) - electricity
 
 
-def _at_most(power_ms: Sequence[int], ms: int) -> list[int]:
-    """Return the histogram after ``ms`` at the highest power there is."""
-    worst = [*power_ms, *[0] * (POWER_CLASSES - len(power_ms))]
-    worst[-1] += ms
-    return worst
+def _possible(power_ms: Sequence[int], ms: int) -> range:
+    """Return every sustained power that can be after ``ms`` more: nothing is known of tiers that get cheaper."""
+    known = [*power_ms, *[0] * (POWER_CLASSES - len(power_ms))]
+    lowest = sustained_w([known[0] + ms, *known[1:]])
+    highest = sustained_w([*known[:-1], known[-1] + ms])
+    return range(lowest, highest + CLASS_W, CLASS_W)
 
 
 def _most_energy(amount_fen: int, reserved: tuple[int, int], electricity: int, service: int) -> int:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pilenode.station.wallclock import Stamp
+    from pilenode.upstream.facts import FactKind
 
 Result = TypeVar("Result")
 
@@ -256,6 +257,24 @@ class Journal:
     async def last_tests(self) -> list[Fact]:
         """Return the newest result of every periodic test."""
         return await self._read(lambda db: [_fact(row) for row in db.execute(schema.LAST_TESTS)])
+
+    async def newest_trusted(self) -> Fact | None:
+        """Return the newest fact whose wall time was trusted."""
+
+        def query(db: sqlite3.Connection) -> Fact | None:
+            row = db.execute(schema.NEWEST_TRUSTED).fetchone()
+            return None if row is None else _fact(row)
+
+        return await self._read(query)
+
+    async def newest_of(self, kind: FactKind) -> Fact | None:
+        """Return the newest fact of a kind."""
+        return await self._read(lambda db: _first(db, schema.NEWEST_OF, kind))
+
+    async def anchors(self, boots: Iterable[str]) -> list[Fact]:
+        """Return the anchors of those boots."""
+        wanted = msgspec.json.encode(sorted(set(boots))).decode()
+        return await self._read(lambda db: [_fact(row) for row in db.execute(schema.ANCHORS, (wanted,))])
 
     async def facts(self, kinds: Sequence[str], after: int, limit: int) -> list[Fact]:
         """Return the oldest facts of ``kinds`` above ``after``."""

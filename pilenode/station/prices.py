@@ -148,8 +148,8 @@ class Prices:
             until, following = self._run(at, end, rate)
             yield rate, until - at, end - at
             at, rate = until, following
-        if start == end:
-            yield rate, 0, 0
+        if start == end:  # what flowed in no time flowed before it
+            yield self.rate_at(max(0, start - 1)), 0, 0
 
     def _run(self, at: int, end: int, rate: Rate) -> tuple[int, Rate]:
         """Return how far ``rate`` reaches from ``at`` on, at most to ``end``, and the rate there."""

@@ -57,13 +57,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """Who wants what. ``source`` is "cli" or "upstream"; ``by`` is for people."""
+    """Who wants what. ``source`` is "cli", "upstream" or "card"; ``by`` is for people. The rest is for cards."""
 
     port: int
     order: str
     plan: Wish
     source: str
     by: str = ""
+    card: str | None = None
+    reserve_fen: int = 0
+    offline: bool = False
 
 
 class Sessions:
@@ -94,6 +97,11 @@ class Sessions:
         """Return whether a session is open, or guard shows one."""
         shown = self.snapshot.ports if self.snapshot is not None else []
         return bool(self._book.sessions) or any(port.state in LIVE for port in shown)
+
+    @property
+    def running(self) -> tuple[OpenSession, ...]:
+        """Return the sessions that have no end yet, oldest first."""
+        return tuple(self._open.values())
 
     async def start(self, request: StartRequest) -> StartReply | Refused:
         """Start a session, or say why not. The same order again is the same session."""
@@ -224,6 +232,9 @@ class Sessions:
             tariff=prices.ahead(at.wall_ms),
             tariff_version=prices.rate_at(at.wall_ms).version,
             guard_boot=guard_boot,
+            card=request.card,
+            reserve_fen=request.reserve_fen,
+            offline=request.offline,
         )
         await self._journal.append([NewFact(FactKind.SESSION_STARTED, started, name)])
         session = opened(name, started, at)
@@ -267,5 +278,6 @@ def _refusal_fact(request: StartRequest, refusal: Refused) -> NewFact:
         source=request.source,
         code=refusal.code,
         detail=refusal.detail,
+        card=request.card,
     )
     return NewFact(FactKind.START_REFUSED, body)

@@ -106,7 +106,9 @@ def _merged(one: UsagePiece, following: UsagePiece, prices: Prices, *, force: bo
     )
     if force or start is None:
         return merged
-    return merged if prices.only_rate(merged) is not None else None
+    rate = prices.only_rate(merged)
+    same = rate is not None and rate == prices.only_rate(one) == prices.only_rate(following)
+    return merged if same else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ Rules of this file:
   nothing here;
 - nothing that protects data may depend on a feature of MQTT 5.
 
-Topics: ``pn/v1/<node>/up/{hello,st,ev,res,live}`` and ``pn/v1/<node>/dn/{ack,cmd}``; ``st`` and ``live`` are retained.
+Topics: ``pn/v1/<node>/up/{hello,st,ev,res,live}`` (``st`` and ``live`` are retained) and
+``pn/v1/<node>/dn/{ack,cmd,time}``.
 """
 
 from __future__ import annotations
@@ -30,12 +31,13 @@ ROOT: Final = "pn/v1"
 #: Caps in bytes, checked before a byte is parsed.
 MAX_COMMAND_BYTES: Final = 8 * 1024
 MAX_ACK_BYTES: Final = 1024
+MAX_TIME_BYTES: Final = 256
 #: Caps of one batch of facts; whichever is reached first closes it.
 MAX_BATCH_FACTS: Final = 50
 MAX_BATCH_BYTES: Final = 64 * 1024
 
 UpLeaf = Literal["hello", "st", "ev", "res", "live"]
-DownLeaf = Literal["ack", "cmd"]
+DownLeaf = Literal["ack", "cmd", "time"]
 
 LogId = Annotated[str, Meta(min_length=16, max_length=16, pattern=r"^[0-9a-f]{16}$")]
 Sequence = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
@@ -54,7 +56,9 @@ def down(node: str, leaf: DownLeaf) -> str:
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
     """First message of a connection: which log this is and what of it is still to be confirmed.
 
-    ``first_unacked`` is ``last + 1`` when everything is confirmed. The backend answers with its ``Ack``.
+    ``first_unacked`` is ``last + 1`` when everything is confirmed. The backend answers with its ``Ack``, and may answer
+    with the ``Time``. The same is said again now and then on a connection that lasts, to ask for the time anew.
+    ``asked_ms``: ms of the station's boot when it asked; means nothing to anybody else.
     """
 
     protocol: int = 1
@@ -62,6 +66,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     log_id: LogId
     first_unacked: Sequence
     last: Sequence
+    asked_ms: Sequence | None = None
 
 
 class FactBatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +81,17 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True):
 
     log_id: LogId
     upto: Sequence
+
+
+class Time(msgspec.Struct, frozen=True, kw_only=True):
+    """What time it was at the backend when it sent this, ms since the epoch.
+
+    ``asked_ms`` is that of the ``Hello`` it answers, so that the station knows how long question and answer took; None
+    when nobody asked. Must never be retained: nobody could tell how old it is.
+    """
+
+    wall_ms: Sequence
+    asked_ms: Sequence | None = None
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,7 +201,7 @@ class Link(Protocol):
     async def result(self, result: CommandResult) -> None:
         """Send what became of a command."""
 
-    def incoming(self) -> AsyncIterator[Ack | IncomingCommand]:
+    def incoming(self) -> AsyncIterator[Ack | Time | IncomingCommand]:
         """Yield what the backend says, until the connection is lost."""
 
 

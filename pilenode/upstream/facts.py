@@ -23,6 +23,9 @@ from pilenode.ipc.wish import Wish
 from pilenode.upstream.facts_ledger import Inspected, LedgerUpdated, LockLifted, LockSet
 from pilenode.upstream.facts_load import BudgetSet, QueueLeft, StartQueued
 from pilenode.upstream.facts_money import Payment, PowerTimes, Settlement, TariffSet, Usage
+from pilenode.upstream.facts_time import Anchor
+from pilenode.ipc.acts import CardId
+from pilenode.upstream.facts_cards import CardAllowed, CardDenied, CardForgotten, CardLearned, CardsSet
 
 #: The link before the first fact of a log.
 GENESIS: Final = bytes(32)
@@ -62,6 +65,12 @@ class FactKind(StrEnum):
     START_QUEUED = "start_queued"
     QUEUE_LEFT = "queue_left"
     BUDGET_SET = "budget_set"
+    ANCHOR = "anchor"
+    CARDS_SET = "cards_set"
+    CARD_DENIED = "card_denied"
+    CARD_ALLOWED = "card_allowed"
+    CARD_LEARNED = "card_learned"
+    CARD_FORGOTTEN = "card_forgotten"
 
 
 class EnergyFlag(StrEnum):
@@ -92,13 +101,16 @@ class SessionStarted(_Body, frozen=True, kw_only=True):
 
     order: Identifier
     port: PortNumber
-    source: Annotated[str, Meta(max_length=16)]  # "cli", "upstream"
+    source: Annotated[str, Meta(max_length=16)]  # "cli", "upstream", "card"
     by: Words = ""
     plan: Wish = Wish()
     tariff: TariffSchedule  # the prices that it runs under, as far ahead as it may last
     tariff_version: VersionName  # the version at its start
     payment: Payment = Payment(mode="postpaid")
     guard_boot: Identifier  # the guard that was about to be asked
+    card: CardId | None = None  # whose card it was; ``by`` names the reader then
+    reserve_fen: int = 0  # the most that the card may owe for this session
+    offline: bool = False  # the backend was not connected when the card started it
 
 
 class Checkpoint(_Body, frozen=True, kw_only=True):
@@ -190,6 +202,7 @@ class StartRefused(_Body, frozen=True, kw_only=True):
     source: Annotated[str, Meta(max_length=16)]
     code: Code
     detail: Words = ""
+    card: CardId | None = None  # whose card was refused; ``port`` is the one it would have got
 
 
 class Fault(_Body, frozen=True, kw_only=True):
@@ -273,6 +286,12 @@ Body = (
     | StartQueued
     | QueueLeft
     | BudgetSet
+    | Anchor
+    | CardsSet
+    | CardDenied
+    | CardAllowed
+    | CardLearned
+    | CardForgotten
 )
 
 BODY_TYPES: Final[dict[FactKind, type[msgspec.Struct]]] = {
@@ -299,6 +318,12 @@ BODY_TYPES: Final[dict[FactKind, type[msgspec.Struct]]] = {
     FactKind.START_QUEUED: StartQueued,
     FactKind.QUEUE_LEFT: QueueLeft,
     FactKind.BUDGET_SET: BudgetSet,
+    FactKind.ANCHOR: Anchor,
+    FactKind.CARDS_SET: CardsSet,
+    FactKind.CARD_DENIED: CardDenied,
+    FactKind.CARD_ALLOWED: CardAllowed,
+    FactKind.CARD_LEARNED: CardLearned,
+    FactKind.CARD_FORGOTTEN: CardForgotten,
 }
 
 

@@ -67,7 +67,13 @@ def test_every_kind_of_fact_has_a_body_and_a_stable_word() -> None:
     assert set(BODY_TYPES) == set(FactKind)
     assert sorted(FactKind) == [
         "act_refused",
+        "anchor",
         "boot",
+        "card_allowed",
+        "card_denied",
+        "card_forgotten",
+        "card_learned",
+        "cards_set",
         "checkpoint",
         "command_result",
         "fault_cleared",
