@@ -160,7 +160,7 @@ def test_a_number_out_of_range_is_told_with_the_range(run: Run, value: str) -> N
     _, _, err = run("start", "1", f"--energy-wh={value}")
     assert "'--energy-wh': expected a number from 1 up to 100000." in err
     _, _, err = run("start", "1", f"--energy-wh={value}", "--lang", "zh")
-    assert "'--energy-wh' 的值不对：应大于 0，且不大于 100000。" in err
+    assert "'--energy-wh' 的值不对：应为 1 至 100000 的数。" in err
 
 
 @pytest.mark.parametrize(
