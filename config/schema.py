@@ -15,8 +15,8 @@ import msgspec
 from msgspec import Meta
 
 from config.schema_base import Baud, Name, Path, Pin
-from config.schema_load import Load
 from config.schema_cards import Cards
+from config.schema_load import Load
 from config.schema_probe import Adc, OneWire, Probe, ProbeModule
 from config.schema_reader import Reader
 from config.schema_session import Session

@@ -6,7 +6,6 @@ What is drawn is made of integers only, so that a session is the same on every m
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -31,11 +30,8 @@ _ZONES: Final = ("Asia/Shanghai",) * 6 + (
     "Pacific/Chatham",
     "America/St_Johns",
 )
-#: Moments at which clocks are set in one of the zones, and an ordinary one.
-_EDGES: Final = tuple(
-    int(datetime(*day, tzinfo=UTC).timestamp()) * 1000
-    for day in ((2026, 3, 29, 1), (2026, 10, 25, 1), (2026, 4, 4, 14, 45), (2026, 9, 26, 14, 45), (2026, 7, 1))
-)
+#: Moments at which clocks are set in one of the zones, and an ordinary one (1 July 2026), ms.
+_EDGES: Final = (1_774_746_000_000, 1_792_890_000_000, 1_775_313_900_000, 1_790_433_900_000, 1_782_864_000_000)
 
 
 @dataclass(slots=True)

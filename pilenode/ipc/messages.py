@@ -210,6 +210,7 @@ class Snapshot(_Message, frozen=True, kw_only=True, tag="snapshot"):
     contactor_feedback: bool | None = None  # auxiliary contact says closed; None: not wired
     cabinet_temperature_c: float | None = None
     inlet_power_w: float | None = None
+    inlet_current_a: float | None = None
     inlet_register_mwh: int | None = None
     test_running: str | None = None
     dropped_messages: int = 0  # malformed, oversized or unauthorised requests since start
@@ -390,6 +391,22 @@ class StartReply(_Message, frozen=True, kw_only=True, tag="started"):
     repeated: bool = False
 
 
+class QueuedStart(msgspec.Struct, frozen=True, kw_only=True):
+    """A start that waits for its turn. ``position`` counts from 1."""
+
+    order: str
+    port: int
+    position: int
+    waited_s: int
+
+
+class LoadShown(msgspec.Struct, frozen=True, kw_only=True):
+    """Orderly charging now: the budget in force (mA) and who waits."""
+
+    budget_ma: int
+    queue: list[QueuedStart] = []
+
+
 class LockShown(msgspec.Struct, frozen=True, kw_only=True):
     """One lock that is not over. ``port`` None: the whole cabinet; times are ms since the epoch, None: open.
 
@@ -521,6 +538,7 @@ class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     dropped: dict[str, int] = {}  # malformed input per source since start
     tests: list[PeriodicTest] = []
     timezone: str = "Asia/Shanghai"  # in which the cabinet reckons its days
+    load: LoadShown | None = None
     locks: list[LockShown] = []
     ledger: LedgerShown | None = None  # None: not read yet
     place: Place | None = None

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from pilenode.station.control import Peer
     from pilenode.station.entries import SessionFacts
     from pilenode.station.journal import Journal
+    from pilenode.station.load_control import LoadControl
     from pilenode.station.oversight import Oversight
     from pilenode.station.sync import Sync
     from pilenode.station.tariff_desk import TariffDesk
@@ -78,6 +79,7 @@ class Answers:
         self.place: Place | None = None
         self.timekeeper: Timekeeper | None = None
         self.cards: CardService | None = None
+        self.load: LoadControl | None = None
         self._node = node
         self._journal = journal
         self._controller = controller
@@ -154,6 +156,7 @@ class Answers:
             journal_problem=problem,
             dropped=dict(self._dropped()),
             tests=self._prover.reports(),
+            load=None if self.load is None else self.load.status(),
             place=self.place,
             **self._overseen(),
             clock=self.timekeeper.status() if self.timekeeper is not None else None,

@@ -100,7 +100,7 @@ class Exposure:
         if fact.kind == FactKind.SESSION_STARTED:
             started = msgspec.json.decode(fact.body, type=SessionStarted)
             if started.card is not None:
-                self._sessions[name] = Spent(started.card, at, started.offline, started.reserve_fen)
+                self._sessions[name] = Spent(started.card, at, started.offline, started.payment.limit_fen or 0)
         elif fact.kind == FactKind.SESSION_ENDED and name in self._sessions:
             fees = msgspec.json.decode(fact.body, type=_Fees)
             fen = fees.electricity_fen + fees.service_fen

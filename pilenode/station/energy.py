@@ -26,7 +26,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pilenode.upstream.facts import EnergyFlag
+import msgspec
+
+from pilenode.upstream.facts import EnergyCount, EnergyFlag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -163,3 +165,58 @@ def add_up(legs: Iterable[Energy]) -> Energy:
 
 def _ordered(flags: set[EnergyFlag]) -> tuple[EnergyFlag, ...]:
     return tuple(flag for flag in EnergyFlag if flag in flags)
+
+
+# -- the same, one reading after the other ------------------------------------------------------------------------
+
+
+def begun(start_mwh: int | None) -> EnergyCount:
+    """Return the count of a leg whose relay has just closed."""
+    return EnergyCount(register_mwh=start_mwh, baseline=start_mwh is not None)
+
+
+def counted(so_far: EnergyCount, snapshot: Snapshot, counter: Counter) -> EnergyCount:
+    """Return the count after one more reading; of a register that was not read nothing but the time is known."""
+    on_ms = max(so_far.on_ms, snapshot.on_ms)
+    if snapshot.register_mwh is None:
+        return msgspec.structs.replace(so_far, on_ms=on_ms)
+    flags = set(so_far.flags)
+    if so_far.register_mwh is None:
+        flags.add(EnergyFlag.NO_BASELINE)
+        return EnergyCount(
+            energy_mwh=so_far.energy_mwh,
+            flags=[*_ordered(flags)],
+            register_mwh=snapshot.register_mwh,
+            at_ms=snapshot.on_ms,
+            on_ms=on_ms,
+            read=True,
+        )
+    most_mwh = counter.most_mwh(snapshot.on_ms - so_far.at_ms)
+    rise_mwh, flag = _rise(so_far.register_mwh, snapshot.register_mwh, most_mwh, counter.range_mwh)
+    if flag is not None:
+        flags.add(flag)
+    if rise_mwh is None:
+        return msgspec.structs.replace(so_far, flags=[*_ordered(flags)], on_ms=on_ms, read=True)
+    return msgspec.structs.replace(
+        so_far,
+        energy_mwh=so_far.energy_mwh + rise_mwh,
+        flags=[*_ordered(flags)],
+        register_mwh=snapshot.register_mwh,
+        at_ms=snapshot.on_ms,
+        on_ms=on_ms,
+        read=True,
+    )
+
+
+def finished(so_far: EnergyCount, end: Snapshot | None, counter: Counter) -> Energy:
+    """Return the energy of a leg whose register was read with the relay open (``end``), or was not."""
+    if end is not None:
+        so_far = counted(so_far, end, counter)
+    flags = set(so_far.flags)
+    if end is None or end.register_mwh is None:
+        flags.add(EnergyFlag.LAST_READING if so_far.read else EnergyFlag.NO_READING)
+    energy_mwh, most_mwh = so_far.energy_mwh, counter.most_mwh(so_far.on_ms)
+    if energy_mwh > most_mwh:
+        energy_mwh = most_mwh
+        flags.add(EnergyFlag.OVER_POSSIBLE)
+    return Energy(energy_mwh, _ordered(flags))

@@ -13,10 +13,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from pilenode.station.plans import Over, Used, guard_plan
-from pilenode.station.session import span_ms
 from pilenode.upstream.facts_outage import Outage
 from safety.catalogue import CATALOGUE, Effect
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from config.schema_session import Session
     from pilenode.ipc.messages import Snapshot
     from pilenode.ipc.wish import Wish
-    from pilenode.station.session import Moment
     from pilenode.station.windows import Hours
 
 #: Endings of a leg that an interruption explains. None: guard's memory of it is gone with the power.
@@ -40,19 +38,27 @@ SETTLE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
+class Instant:
+    """One moment and whose it was. ``wall_ms`` is None when the wall clock cannot be trusted."""
+
+    boot: str
+    guard_boot: str
+    boottime_ms: int
+    wall_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupted:
     """A session without an end whose leg is over. ``position``: 0 for the first port that wants to go on.
 
     ``last_s`` and ``why`` are of its newest leg: the last moment at which power is on record (its durable reading, else
-    its start), ``guard_boot`` the guard that was asked for it, and how guard said that it ended, None when nobody has
-    told. ``resumed``: interruptions survived so far.
+    its start), and how guard said that it ended, None when nobody has told. ``resumed``: interruptions survived so far.
     """
 
     port: int
     wish: Wish
     used: Used
-    last: Moment
-    guard_boot: str
+    last: Instant
     why: str | None
     resumed: int
     position: int = 0
@@ -82,23 +88,28 @@ class Close:
     why: str
 
 
-def outage_of(last: Moment, guard_boot: str, now: Moment, present_guard: str, why: str | None) -> Outage:
-    """Return what happened between the last record of power, under ``guard_boot``, and now.
+def outage_of(last: Instant, now: Instant, why: str | None) -> Outage:
+    """Return what happened between the last record of power and now.
 
     Within one boot its clock measures the length exactly. Across boots only two trusted wall clocks can, and a clock
     that has gone back cannot. A supply that guard saw fail is a lost supply, although the controller stayed up.
     """
-    cause: Literal["power", "guard", "station"] = "station" if guard_boot == present_guard else "guard"
-    if last.boot != now.boot or why == "supply_lost":
-        cause = "power"
-    return Outage(cause=cause, from_ms=last.wall_ms, length_ms=span_ms(last, now))
+    if last.boot != now.boot:
+        length_ms = None if last.wall_ms is None or now.wall_ms is None else now.wall_ms - last.wall_ms
+        known = length_ms is not None and length_ms >= 0
+        return Outage(cause="power", from_ms=last.wall_ms, length_ms=length_ms if known else None)
+    length_ms = max(0, now.boottime_ms - last.boottime_ms)
+    if why == "supply_lost":
+        return Outage(cause="power", from_ms=last.wall_ms, length_ms=length_ms)
+    same = last.guard_boot == now.guard_boot
+    return Outage(cause="station" if same else "guard", from_ms=last.wall_ms, length_ms=length_ms)
 
 
 def decide(
-    session: Interrupted, now: Moment, snapshot: Snapshot, policy: Session, hours: Hours
+    session: Interrupted, now: Instant, snapshot: Snapshot, policy: Session, hours: Hours
 ) -> Resume | Wait | Close:
     """Return what becomes of an interrupted session. Ask again after a Wait and after a delay above 0."""
-    outage = outage_of(session.last, session.guard_boot, now, snapshot.guard_boot, session.why)
+    outage = outage_of(session.last, now, session.why)
     rules = (_by_policy(session, outage, now, policy), _by_plan(session, now, hours), _by_guard(session, snapshot))
     refusal = next(chain.from_iterable(rules), None)
     if isinstance(refusal, Wait):
@@ -108,7 +119,7 @@ def decide(
     return Resume(max(0.0, session.position * policy.resume_stagger_s - snapshot.uptime_s))
 
 
-def _by_policy(session: Interrupted, outage: Outage, now: Moment, policy: Session) -> Iterator[str | Wait]:
+def _by_policy(session: Interrupted, outage: Outage, now: Instant, policy: Session) -> Iterator[str | Wait]:
     if not (policy.resume_after_guard_restart if outage.cause == "guard" else policy.resume):
         yield "resume is off"
     if session.why not in _INTERRUPTED:
@@ -124,7 +135,7 @@ def _by_policy(session: Interrupted, outage: Outage, now: Moment, policy: Sessio
         yield f"interrupted for {outage.length_ms // 1000} s"
 
 
-def _by_plan(session: Interrupted, now: Moment, hours: Hours) -> Iterator[str]:
+def _by_plan(session: Interrupted, now: Instant, hours: Hours) -> Iterator[str]:
     if session.locked:
         yield "locked"
     if now.wall_ms is None and session.wish.until_ms is not None:

@@ -20,7 +20,7 @@ from msgspec import Meta
 
 from pilenode.ipc.acts import AnyAct
 from pilenode.ipc.messages import Identifier, PortNumber
-from pilenode.ipc.wish import Wish
+from pilenode.ipc.wish import Change, Wish
 from pilenode.upstream.facts import MAX_INTEGER, CommandResult, Fact
 
 if TYPE_CHECKING:
@@ -97,16 +97,19 @@ class Time(msgspec.Struct, frozen=True, kw_only=True):
 class Command(msgspec.Struct, frozen=True, kw_only=True):
     """Something the backend wants done. ``iat`` and ``exp`` are ms since the epoch.
 
-    ``start`` needs ``port`` and ``order``. ``stop`` ends what runs on ``port``; with ``session`` or ``order`` only if
-    that is it. ``act`` carries an administrative act and needs nothing else.
+    ``start`` needs ``port`` and ``order``; ``paid_fen`` is what was paid in advance, None: it is paid afterwards.
+    ``modify`` needs ``port``, ``session`` and ``change``. ``stop`` ends what runs on ``port``; with ``session`` or
+    ``order`` only if that is it. ``act`` carries an administrative act and needs nothing else.
     """
 
     id: Identifier
-    op: Literal["start", "stop", "act"]
+    op: Literal["start", "stop", "modify", "act"]
     port: PortNumber | None = None
     order: Identifier | None = None
     session: Identifier | None = None
     plan: Wish = Wish()
+    paid_fen: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    change: Change | None = None
     act: AnyAct | None = None
     iat: Annotated[int, Meta(ge=0)]
     exp: Annotated[int, Meta(ge=0)]

@@ -18,14 +18,14 @@ import msgspec
 from msgspec import Meta
 
 from config.tariff import TariffSchedule, VersionName
+from pilenode.ipc.acts import CardId
 from pilenode.ipc.messages import Identifier, PortNumber, Words
 from pilenode.ipc.wish import Wish
+from pilenode.upstream.facts_cards import CardAllowed, CardDenied, CardForgotten, CardLearned, CardsSet
 from pilenode.upstream.facts_ledger import Inspected, LedgerUpdated, LockLifted, LockSet
 from pilenode.upstream.facts_load import BudgetSet, QueueLeft, StartQueued
 from pilenode.upstream.facts_money import Payment, PowerTimes, Settlement, TariffSet, Usage
 from pilenode.upstream.facts_time import Anchor
-from pilenode.ipc.acts import CardId
-from pilenode.upstream.facts_cards import CardAllowed, CardDenied, CardForgotten, CardLearned, CardsSet
 
 #: The link before the first fact of a log.
 GENESIS: Final = bytes(32)
@@ -109,8 +109,23 @@ class SessionStarted(_Body, frozen=True, kw_only=True):
     payment: Payment = Payment(mode="postpaid")
     guard_boot: Identifier  # the guard that was about to be asked
     card: CardId | None = None  # whose card it was; ``by`` names the reader then
-    reserve_fen: int = 0  # the most that the card may owe for this session
     offline: bool = False  # the backend was not connected when the card started it
+
+
+class EnergyCount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a leg has been counted for so far (``pilenode.station.energy``).
+
+    ``register_mwh``: the register that the next one is compared with, read after ``at_ms`` with power. ``on_ms``: time
+    with power. ``baseline``: there was a register at closing. ``read``: there was one after it.
+    """
+
+    energy_mwh: int = 0
+    flags: list[EnergyFlag] = []
+    register_mwh: int | None = None
+    at_ms: int = 0
+    on_ms: int = 0
+    baseline: bool = False
+    read: bool = False
 
 
 class Checkpoint(_Body, frozen=True, kw_only=True):
@@ -122,6 +137,7 @@ class Checkpoint(_Body, frozen=True, kw_only=True):
     register_mwh: int | None
     on_ms: int
     power_w: int | None
+    count: EnergyCount = EnergyCount()  # of this leg
     usage: Usage = Usage()  # of the whole session so far
     power_ms: PowerTimes = []
 
@@ -141,7 +157,8 @@ class SessionEnded(_Body, frozen=True, kw_only=True):
     start_register_mwh: int | None
     end_register_mwh: int | None
     energy_wh: int
-    energy_flag: EnergyFlag | None = None
+    energy_flag: EnergyFlag | None = None  # the first of ``energy_flags``
+    energy_flags: list[EnergyFlag] = []
     duration_s: int
     legs: Annotated[int, Meta(ge=1, le=99)] = 1
     pause_ms: int | None = 0
@@ -161,12 +178,13 @@ class LegEnded(_Body, frozen=True, kw_only=True):
     port: PortNumber
     leg: Annotated[int, Meta(ge=1, le=99)]
     cause: Annotated[str, Meta(max_length=16)]
+    reason: Code
     detail: Words = ""
     age_ms: int = 0
     start_register_mwh: int | None
     end_register_mwh: int | None
     energy_mwh: int
-    energy_flag: EnergyFlag | None = None
+    energy_flags: list[EnergyFlag] = []
     on_ms: int
     usage: Usage = Usage()  # of the whole session so far
     power_ms: PowerTimes = []

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from pilenode.ipc.messages import Identifier, PortNumber, Words
 from pilenode.ipc.wish import Wish
+from pilenode.upstream.facts_money import Payment
 
 _Source = Annotated[str, Meta(max_length=16)]
 _Code = Annotated[str, Meta(max_length=64)]
@@ -28,6 +29,8 @@ class StartQueued(msgspec.Struct, frozen=True, kw_only=True):
     owner: Annotated[str, Meta(max_length=64)] = ""
     position: Annotated[int, Meta(ge=1, le=99)]
     expected_ma: Annotated[int, Meta(ge=0)]
+    payment: Payment = Payment(mode="postpaid")
+    offline: bool = False  # a card's start that the backend does not know of
 
 
 class QueueLeft(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Promises of prices: the rate of every moment in its zone, division at every change, nothing lost between two prices."""
+"""Promises of prices: one rate for every moment of a zone, division at every change, nothing lost in between."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ MOMENT = st.integers(1_700_000_000_000, 1_900_000_000_000)
 def test_division_loses_nothing_and_one_mwh_more_is_one_mwh_more(
     start: int, length: int, energy: int, zone: str
 ) -> None:
-    """The parts add up, and no part falls when the whole rises."""
+    """The parts add up, and one mWh more is one mWh more in exactly one of them."""
     prices = Prices(schedule(TOU, zone=zone))
     piece = UsagePiece(from_wall_ms=start, to_wall_ms=start + length, on_ms=length, energy_mwh=energy)
     more = UsagePiece(from_wall_ms=start, to_wall_ms=start + length, on_ms=length, energy_mwh=energy + 1)

@@ -12,18 +12,17 @@ from config.schema_session import Session
 from pilenode.ipc.messages import PortSnapshot, Snapshot
 from pilenode.ipc.wish import Wish
 from pilenode.station.plans import Used
-from pilenode.station.resume import CLOCK_WAIT_S, SETTLE_S, Close, Interrupted, Resume, Wait, decide, outage_of
-from pilenode.station.session import Moment
+from pilenode.station.resume import CLOCK_WAIT_S, SETTLE_S, Close, Instant, Interrupted, Resume, Wait, decide, outage_of
 from pilenode.station.windows import Hours
 from pilenode.upstream.facts_outage import Outage
 
 WALL = 1_780_000_000_000
-LAST = Moment("boot-1", 900_000, WALL)
+LAST = Instant("boot-1", "guard-1", 900_000, WALL)
 #: The machine is up again for 40 s, ten minutes later.
-BACK = Moment("boot-2", 40_000, WALL + 600_000)
+BACK = Instant("boot-2", "guard-2", 40_000, WALL + 600_000)
 POLICY = Session()
 ALWAYS = Hours((), ZoneInfo("Asia/Shanghai"))
-LEG = Interrupted(port=2, wish=Wish(), used=Used(), last=LAST, guard_boot="guard-1", why=None, resumed=0)
+LEG = Interrupted(port=2, wish=Wish(), used=Used(), last=LAST, why=None, resumed=0)
 
 
 def guard(uptime_s: float = 30.0, boot: str = "guard-2", **port: object) -> Snapshot:
@@ -34,7 +33,7 @@ def guard(uptime_s: float = 30.0, boot: str = "guard-2", **port: object) -> Snap
 
 def verdict(
     session: Interrupted = LEG,
-    now: Moment = BACK,
+    now: Instant = BACK,
     snapshot: Snapshot | None = None,
     policy: Session = POLICY,
     hours: Hours = ALWAYS,
@@ -78,10 +77,10 @@ def verdict(
     ],
 )
 def test_an_interruption_is_told_by_boot_ids_and_measured_by_what_can_measure_it(
-    last: Moment, now: Moment, present: str, why: str | None, outage: Outage
+    last: Instant, now: Instant, present: str, why: str | None, outage: Outage
 ) -> None:
     """Exact within one boot; across boots only by two trusted clocks that have not gone back."""
-    assert outage_of(last, "guard-1", now, present, why) == outage
+    assert outage_of(last, replace(now, guard_boot=present), why) == outage
 
 
 # -- the decision ----------------------------------------------------------------------------------------------
@@ -129,7 +128,7 @@ def test_hours_that_are_over_keep_a_session_from_going_on() -> None:
     """Where the time is known; a cabinet without it enforces none."""
     never = Hours(((0, 1),), ZoneInfo("Asia/Shanghai"))
     assert verdict(hours=never) == Close("power_lost", "outside_hours")
-    within = Moment("boot-1", 905_000, None)
+    within = Instant("boot-1", "guard-2", 905_000, None)
     assert verdict(now=within, hours=never) == Resume()
     assert verdict(replace(LEG, wish=Wish(until_ms=WALL)), now=within) == Close("guard_restarted", "clock_unknown")
 
@@ -144,14 +143,14 @@ def test_hours_that_are_over_keep_a_session_from_going_on() -> None:
 )
 def test_an_unknown_length_is_too_long_once_the_clock_had_its_time(boottime_ms: int, expected: Wait | Close) -> None:
     """A controller without a hardware clock is given five minutes to learn the time."""
-    assert verdict(now=Moment("boot-2", boottime_ms, None)) == expected
+    assert verdict(now=Instant("boot-2", "guard-2", boottime_ms, None)) == expected
     unknown = replace(LEG, last=replace(LAST, wall_ms=None))
     assert verdict(unknown) == Close("power_lost", "length of the interruption unknown")
 
 
 def test_a_restarted_guard_gives_power_back_by_its_own_policy() -> None:
     """Its restart is told by its boot id under the same boot of the machine."""
-    now = Moment("boot-1", 905_000, None)
+    now = Instant("boot-1", "guard-2", 905_000, None)
     assert verdict(now=now) == Resume()
     off = msgspec.structs.replace(POLICY, resume_after_guard_restart=False)
     assert verdict(now=now, policy=off) == Close("guard_restarted", "resume is off")
@@ -160,7 +159,7 @@ def test_a_restarted_guard_gives_power_back_by_its_own_policy() -> None:
 
 def test_never_twice_for_one_interruption() -> None:
     """The leg that went on was begun under this boot and this guard: that it is gone is no interruption."""
-    went_on = replace(LEG, last=BACK, guard_boot="guard-2", resumed=1)
+    went_on = replace(LEG, last=BACK, resumed=1)
     later = replace(BACK, boottime_ms=BACK.boottime_ms + 5000)
     for why in (None, "power_lost", "guard_restarted"):
         assert verdict(replace(went_on, why=why), now=later) == Close("lease_expired", "interrupted again")
