@@ -13,7 +13,6 @@ from pilenode import clock
 from pilenode.station.session_id import new_session_id
 from pilenode.station.wallclock import CEILING_MS, FLOOR_MS, SLACK_MS, ClockQuality, Reading, quality, read, stamp
 
-
 UPTIME = 60_000
 LATE = FLOOR_MS + 86_400_000
 
