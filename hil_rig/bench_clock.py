@@ -1,7 +1,7 @@
 """Clocks that are missing, wrong and stepping: ``python -m hil_rig.bench_clock [--short] [--json]``.
 
-A station's journal, sessions and timekeeper live through each story under the clocks of a simulated world. For every fact
-it is known when it was really written. A row is good when
+A station's journal, sessions and timekeeper live through each story under the clocks of a simulated world. For every
+fact it is known when it was really written. A row is good when
 
 - ``seq`` is the order of the truth, without a gap;
 - every duration is exact: of sessions and checkpoints against guard's own, to the ms (to the s where the record has s),
@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
+import logging
 import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
@@ -26,6 +28,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
+
+import structlog
 
 from hil_rig.clock_rig import ClockRig
 from hil_rig.clock_world import ClockWorld
@@ -88,7 +92,7 @@ async def no_clock(rig: ClockRig, scale: int) -> None:
 
 
 async def first_time_mid_session(rig: ClockRig, scale: int) -> None:
-    """The calendar is of 1970 until a time service comes in the middle of a session."""
+    """Begin in 1970, until a time service comes in the middle of a session."""
     session = await rig.start()
     await rig.go_on(600 * scale)
     rig.world.sync(300)
@@ -108,7 +112,7 @@ async def server_alone(rig: ClockRig, scale: int) -> None:
 
 
 async def absurd_server(rig: ClockRig, scale: int) -> None:
-    """The backend tells 2015, 2110, and two hours off a time service; every word is refused."""
+    """Refuse a backend that tells 2015, 2110, and two hours off a time service."""
     rig.world.sync()
     session = await rig.start()
     await rig.go_on(300 * scale)
@@ -229,7 +233,7 @@ def judge(row: Row, rig: ClockRig, facts: list[Fact], dated: set[str]) -> None:
     moments = [rig.truth[fact.seq] for fact in facts]
     if [fact.seq for fact in facts] != list(range(1, len(facts) + 1)):
         row.failures.append("seq has a gap")
-    if any(later.truth_ms < earlier.truth_ms for earlier, later in zip(moments, moments[1:], strict=False)):
+    if any(later.truth_ms < earlier.truth_ms for earlier, later in itertools.pairwise(moments)):
         row.failures.append("seq is not the order of the truth")
     for fact, moment in zip(facts, moments, strict=True):
         if (fact.boot, fact.boottime_ms) != (moment.boot, moment.boottime_ms):
@@ -311,6 +315,7 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="minutes of simulated time instead of hours")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     arguments = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     rows = run(1 if arguments.short else 12)
     days = [slots(*day) for day in DAYS]
     if arguments.json:

@@ -1,7 +1,7 @@
 """A station's own objects under clocks that are none of this machine's: journal, sessions and timekeeper are real.
 
-Guard is a script that closes at once, counts on the clock of the boot and never errs, so that every duration is known to
-the millisecond. Time stands still while the station works and moves only when it is told to.
+Guard is a script that closes at once, counts on the clock of the boot and never errs, so that every duration is known
+to the millisecond. Time stands still while the station works and moves only when it is told to.
 """
 
 from __future__ import annotations
@@ -217,7 +217,7 @@ class ClockRig:
         self._orders += 1
         reply = await self.sessions.start(StartRequest(port, f"o{self._orders}", Plan(), "cli", "rig"))
         if not isinstance(reply, StartReply):
-            raise RuntimeError(f"no session: {reply}")
+            raise RuntimeError(f"no session: {reply}")  # noqa: TRY004 - an answer, not an argument
         await self._work()
         return reply.session
 
