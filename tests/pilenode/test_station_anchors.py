@@ -376,7 +376,7 @@ events: st.SearchStrategy[Callable[[Life], object]] = st.one_of(
 @settings(max_examples=150)
 @given(st.lists(events, max_size=25), ms(-90, 90))
 def test_whatever_happens_no_date_is_worse_than_it_says(story: list[Callable[[Life], object]], drift_ppm: int) -> None:
-    """Steps, reboots, restarts and sources in any order: what is trusted is right, then and afterwards, and in order."""
+    """Steps, reboots, restarts, sources in any order: what is trusted is right, then and afterwards, and in order."""
     life = Life(drift_ppm)
     life.look()
     for event in story:
