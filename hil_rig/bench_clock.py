@@ -5,7 +5,7 @@ fact it is known when it was really written. A row is good when
 
 - ``seq`` is the order of the truth, without a gap;
 - every duration is exact: of sessions and checkpoints against guard's own, to the ms (to the s where the record has s),
-  and between the facts of one boot;
+  and between the facts of one boot; so is the energy, and its split into pieces with a time of day and without;
 - no trusted time, live or dated afterwards, is further from the truth than is stated beside it;
 - every fact that could not be dated lies between what is said of it;
 - as many facts were dated in the end as the story says.
@@ -50,12 +50,17 @@ _MINUTE_MS: Final = 60_000
 
 @dataclass(slots=True)
 class Row:
-    """What became of one story. Errors in ms; ``live``: as stamped; ``dated``: afterwards."""
+    """What became of one story. Energy in 0.001 Wh, priced by its half hour or by the fallback; errors in ms.
+
+    ``live``: as stamped; ``dated``: afterwards.
+    """
 
     story: str
     facts: int = 0
     boots: int = 0
     durations: int = 0
+    placed_mwh: int = 0
+    fallback_mwh: int = 0
     trusted_live: int = 0
     dated: int = 0
     live_error_ms: int = 0
@@ -67,15 +72,15 @@ class Row:
     def line(self) -> str:
         """Return the row of the table."""
         return (
-            f"{self.story:<34} {self.facts:>5} {self.boots:>5}  {self.durations:>9} {self.trusted_live:>7} "
-            f"{self.dated:>6}  {self.live_error_ms:>8} of {self.live_stated_ms:<7} "
+            f"{self.story:<34} {self.facts:>5} {self.boots:>5}  {self.durations:>9} "
+            f"{self.placed_mwh:>9} {self.fallback_mwh:>8} {self.trusted_live:>7} {self.dated:>6}  {self.live_error_ms:>8} of {self.live_stated_ms:<7} "
             f"{self.dated_error_ms:>8} of {self.dated_stated_ms:<7} {'FAILED' if self.failures else 'ok'}"
         )
 
 
 HEAD: Final = (
-    f"{'story':<34} {'facts':>5} {'boots':>5}  {'durations':>9} {'trusted':>7} {'dated':>6}  "
-    f"{'live error, stated':>19} {'dated error, stated':>20}"
+    f"{'story':<34} {'facts':>5} {'boots':>5}  {'durations':>9} "
+    f"{'by slot':>9} {'fallback':>8} {'trusted':>7} {'dated':>6}  {'live error, stated':>19} {'dated error, stated':>20}"
 )
 
 
@@ -230,6 +235,11 @@ def judge(row: Row, rig: ClockRig, facts: list[Fact], dated: set[str]) -> None:
     """Compare what the log says with what was true."""
     row.facts, row.boots = len(facts), rig.world.boot
     row.durations, row.failures = rig.durations.compared, list(rig.durations.wrong)
+    for piece in rig.pieces:
+        if piece.from_wall_ms is None:
+            row.fallback_mwh += piece.energy_mwh
+        else:
+            row.placed_mwh += piece.energy_mwh
     moments = [rig.truth[fact.seq] for fact in facts]
     if [fact.seq for fact in facts] != list(range(1, len(facts) + 1)):
         row.failures.append("seq has a gap")

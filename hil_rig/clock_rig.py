@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from config.tariff import flat_schedule
 from pilenode import clock
 from pilenode.ipc.messages import (
     Done,
@@ -19,7 +20,6 @@ from pilenode.ipc.messages import (
     GetSnapshot,
     Grant,
     GuardEvent,
-    Plan,
     PortSnapshot,
     Refused,
     Release,
@@ -27,12 +27,15 @@ from pilenode.ipc.messages import (
     Snapshot,
     StartReply,
 )
+from pilenode.ipc.wish import Wish
 from pilenode.station.guard_link import GuardLink
+from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
-from pilenode.station.sessions import Sessions, StartRequest, Terms
+from pilenode.station.sessions import Sessions, StartRequest
+from pilenode.station.terms import Terms
 from pilenode.station.timekeeper import Timekeeper, WallClock
 from pilenode.upstream.contract import Time
-from pilenode.upstream.facts import Checkpoint, FactKind, SessionEnded, TariffTerms
+from pilenode.upstream.facts import Checkpoint, FactKind, SessionEnded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from pilenode.ipc.messages import GuardReply, GuardRequest
     from pilenode.station.wallclock import Stamp
     from pilenode.upstream.facts import Fact
+    from pilenode.upstream.facts_money import UsagePiece
 
 _PORTS: Final = (1, 2, 3)
 _POWER_W: Final = 200
@@ -171,6 +175,7 @@ class ClockRig:
         self.truth: dict[int, Moment] = {}
         self.looks: list[tuple[Stamp, int]] = []
         self.durations = Durations()
+        self.pieces: list[UsagePiece] = []
         self._path = directory / "journal.db"
         self._guard = ScriptedGuard(world)
         self._orders = 0
@@ -182,9 +187,9 @@ class ClockRig:
         terms = Terms(
             lease_s=_LEASE_S,
             checkpoint_s=_CHECKPOINT_S,
-            tariff=TariffTerms(version="t", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300),
+            tariff=lambda: flat_schedule("t", 520, 300),
         )
-        self.sessions = Sessions(self.journal, self._guard, terms)
+        self.sessions = Sessions(self.journal, self._guard, terms, PlainHouse(), self.wall.stamp)
         self.keeper = Timekeeper(self.journal, self.wall)
         await self.keeper.prepare()
         await self._work()
@@ -215,7 +220,7 @@ class ClockRig:
     async def start(self, port: int = 1) -> str:
         """Start a session and return its name."""
         self._orders += 1
-        reply = await self.sessions.start(StartRequest(port, f"o{self._orders}", Plan(), "cli", "rig"))
+        reply = await self.sessions.start(StartRequest(port, f"o{self._orders}", Wish(), "cli", "rig"))
         if not isinstance(reply, StartReply):
             raise RuntimeError(f"no session: {reply}")  # noqa: TRY004 - an answer, not an argument
         await self._work()
@@ -231,6 +236,14 @@ class ClockRig:
         starts = await self._of(session, FactKind.SESSION_STARTED)
         self.durations.compare("duration_s", told.duration_s, (on_ms + 500) // 1000)
         self.durations.compare("energy_wh", told.energy_wh, (energy_mwh(on_ms) + 500) // 1000)
+        pieces = told.money.pieces
+        self.durations.compare("pieces, ms", sum(piece.on_ms for piece in pieces), on_ms)
+        self.durations.compare("pieces, mWh", sum(piece.energy_mwh for piece in pieces), energy_mwh(on_ms))
+        for piece in pieces:
+            self.pieces.append(piece)
+            placed = piece.from_wall_ms is not None and piece.to_wall_ms is not None
+            # A piece has a time of day, or says why it is priced without one; never both and never neither.
+            self.durations.compare("time of day or a reason", int(placed) + int(bool(piece.flags)), 1)
         if starts[0].boot == ends[0].boot:
             spans = [self.truth[fact.seq].boottime_ms for fact in (starts[0], ends[0])]
             self.durations.compare("start to end, ms", ends[0].boottime_ms - starts[0].boottime_ms, spans[1] - spans[0])

@@ -242,6 +242,10 @@ class Journal:
         """Return the start of the session of ``order``."""
         return await self._read(lambda db: _first(db, schema.ORDER, order))
 
+    async def find_end(self, session: str) -> Fact | None:
+        """Return the end of a session."""
+        return await self._read(lambda db: _first(db, schema.END, session))
+
     async def find_command(self, command: str) -> Fact | None:
         """Return the stored result of the command with that id."""
         return await self._read(lambda db: _first(db, schema.COMMAND, command))
@@ -353,4 +357,5 @@ def _first(connection: sqlite3.Connection, query: str, value: str) -> Fact | Non
 
 def _session_facts(connection: sqlite3.Connection, start: sqlite3.Row) -> SessionFacts:
     reading = _first(connection, schema.LAST_READING, start["session"])
-    return SessionFacts(_fact(start), reading, _first(connection, schema.END, start["session"]))
+    turns = tuple(_fact(row) for row in connection.execute(schema.TURNS, (start["session"],)))
+    return SessionFacts(_fact(start), reading, _first(connection, schema.END, start["session"]), turns)

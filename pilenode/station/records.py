@@ -39,7 +39,7 @@ def record(
         started_wall_ms=begun_ms,
         clock=begun_clock,
         plan=started.plan,
-        tariff_version=started.tariff.version,
+        tariff_version=started.tariff_version,
     )
     if facts.end is not None:
         ended = msgspec.json.decode(facts.end.body, type=SessionEnded)

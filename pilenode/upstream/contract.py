@@ -19,7 +19,8 @@ import msgspec
 from msgspec import Meta
 
 from pilenode.ipc.acts import AnyAct
-from pilenode.ipc.messages import Identifier, Plan, PortNumber
+from pilenode.ipc.messages import Identifier, PortNumber
+from pilenode.ipc.wish import Change, Wish
 from pilenode.upstream.facts import MAX_INTEGER, CommandResult, Fact
 
 if TYPE_CHECKING:
@@ -96,16 +97,19 @@ class Time(msgspec.Struct, frozen=True, kw_only=True):
 class Command(msgspec.Struct, frozen=True, kw_only=True):
     """Something the backend wants done. ``iat`` and ``exp`` are ms since the epoch.
 
-    ``start`` needs ``port`` and ``order``. ``stop`` ends what runs on ``port``; with ``session`` or ``order`` only if
-    that is it. ``act`` carries an administrative act and needs nothing else.
+    ``start`` needs ``port`` and ``order``; ``paid_fen`` is what was paid in advance, None: it is paid afterwards.
+    ``modify`` needs ``port``, ``session`` and ``change``. ``stop`` ends what runs on ``port``; with ``session`` or
+    ``order`` only if that is it. ``act`` carries an administrative act and needs nothing else.
     """
 
     id: Identifier
-    op: Literal["start", "stop", "act"]
+    op: Literal["start", "stop", "modify", "act"]
     port: PortNumber | None = None
     order: Identifier | None = None
     session: Identifier | None = None
-    plan: Plan = Plan()
+    plan: Wish = Wish()
+    paid_fen: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    change: Change | None = None
     act: AnyAct | None = None
     iat: Annotated[int, Meta(ge=0)]
     exp: Annotated[int, Meta(ge=0)]
@@ -123,10 +127,22 @@ class PortReport(msgspec.Struct, frozen=True, kw_only=True):
     temperature_dc: int | None = None  # 0.1 °C
 
 
+class LockReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One lock that is not over; ``port`` None: the whole cabinet. ``in_force`` False: it begins later."""
+
+    lock: Identifier
+    port: PortNumber | None
+    kind: Annotated[str, Meta(max_length=16)]
+    until_ms: int | None = None
+    in_force: bool
+
+
 class StateReport(msgspec.Struct, frozen=True, kw_only=True):
     """The present state of the cabinet (retained). ``guard`` False: the cutoff process does not answer.
 
     ``tests_due``, ``tests_failed``: periodic tests whose time has come, and whose last result was bad.
+    ``locks``: those that are not over, gravest first. ``ledger_*``: entries that are not closed, those past their
+    deadline, and those of which nobody can say; None while the ledger has not been read.
     """
 
     wall_ms: int
@@ -137,6 +153,10 @@ class StateReport(msgspec.Struct, frozen=True, kw_only=True):
     ports: Annotated[list[PortReport], Meta(max_length=99)] = []
     tests_due: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=16)] = []
     tests_failed: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=16)] = []
+    locks: Annotated[list[LockReport], Meta(max_length=64)] = []
+    ledger_open: int | None = None
+    ledger_overdue: int | None = None
+    ledger_undated: int | None = None
 
 
 class Live(msgspec.Struct, frozen=True, kw_only=True):

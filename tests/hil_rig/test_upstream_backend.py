@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from config.schema import Upstream as Settings
+from config.tariff import flat_schedule
 from hil_rig.broker import Broker, Kind
 from hil_rig.upstream import BackendProcess, Store, send
 from pilenode import clock
@@ -16,10 +17,12 @@ from pilenode.station.acts import Acts
 from pilenode.station.commands import Commands
 from pilenode.station.entries import NewFact
 from pilenode.station.guard_link import GuardLink
+from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
 from pilenode.station.report import report
-from pilenode.station.sessions import Sessions, Terms
+from pilenode.station.sessions import Sessions
 from pilenode.station.sync import Sync, Timing
+from pilenode.station.terms import Terms
 from pilenode.station.timekeeper import WallClock
 from pilenode.station.wallclock import ClockQuality, Reading, stamp
 from pilenode.upstream.contract import Command, FactBatch, Hello, Live, StateReport
@@ -30,7 +33,6 @@ from pilenode.upstream.facts import (
     FactKind,
     SessionEnded,
     SessionStarted,
-    TariffTerms,
     canonical,
     link,
 )
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOG_ID = "0123456789abcdef"
-TERMS = TariffTerms(version="t", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300)
+TERMS = flat_schedule("t", 520, 300)
 BROKERS = [pytest.param("mosquitto", marks=pytest.mark.needs("mosquitto")), "amqtt"]
 
 
@@ -191,7 +193,9 @@ class Node:
     def __init__(self, directory: Path, url: str) -> None:
         self.journal = Journal(directory / "j.db", reserve_bytes=0)
         self._link = GuardLink(str(directory / "no-guard.sock"))
-        self.sessions = Sessions(self.journal, self._link, Terms(lease_s=60.0, checkpoint_s=60.0, tariff=TERMS))
+        self.sessions = Sessions(
+            self.journal, self._link, Terms(lease_s=60.0, checkpoint_s=60.0, tariff=lambda: TERMS), PlainHouse()
+        )
         self.wall = WallClock(lambda: Reading(clock.boot_id(), clock.boottime_ms(), 0))  # a calendar of 1970
         self.sync = Sync(
             self.journal,
