@@ -73,14 +73,16 @@ class Row:
         """Return the row of the table."""
         return (
             f"{self.story:<34} {self.facts:>5} {self.boots:>5}  {self.durations:>9} "
-            f"{self.placed_mwh:>9} {self.fallback_mwh:>8} {self.trusted_live:>7} {self.dated:>6}  {self.live_error_ms:>8} of {self.live_stated_ms:<7} "
+            f"{self.placed_mwh:>9} {self.fallback_mwh:>8} {self.trusted_live:>7} {self.dated:>6}  "
+            f"{self.live_error_ms:>8} of {self.live_stated_ms:<7} "
             f"{self.dated_error_ms:>8} of {self.dated_stated_ms:<7} {'FAILED' if self.failures else 'ok'}"
         )
 
 
 HEAD: Final = (
     f"{'story':<34} {'facts':>5} {'boots':>5}  {'durations':>9} "
-    f"{'by slot':>9} {'fallback':>8} {'trusted':>7} {'dated':>6}  {'live error, stated':>19} {'dated error, stated':>20}"
+    f"{'by slot':>9} {'fallback':>8} {'trusted':>7} {'dated':>6}  "
+    f"{'live error, stated':>19} {'dated error, stated':>20}"
 )
 
 
