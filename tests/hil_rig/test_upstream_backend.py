@@ -12,6 +12,7 @@ from config.schema import Upstream as Settings
 from config.tariff import flat_schedule
 from hil_rig.broker import Broker, Kind
 from hil_rig.upstream import BackendProcess, Store, send
+from pilenode import clock
 from pilenode.station.acts import Acts
 from pilenode.station.commands import Commands
 from pilenode.station.entries import NewFact
@@ -22,7 +23,8 @@ from pilenode.station.report import report
 from pilenode.station.sessions import Sessions
 from pilenode.station.sync import Sync, Timing
 from pilenode.station.terms import Terms
-from pilenode.station.wallclock import stamp
+from pilenode.station.timekeeper import WallClock
+from pilenode.station.wallclock import ClockQuality, Reading, stamp
 from pilenode.upstream.contract import Command, FactBatch, Hello, Live, StateReport
 from pilenode.upstream.facts import (
     GENESIS,
@@ -196,12 +198,14 @@ class Node:
         self.sessions = Sessions(
             self.journal, self._link, Terms(lease_s=60.0, checkpoint_s=60.0, tariff=lambda: TERMS), PlainHouse()
         )
+        self.wall = WallClock(lambda: Reading(clock.boot_id(), clock.boottime_ms(), 0))  # a calendar of 1970
         self.sync = Sync(
             self.journal,
             MqttUpstream(Settings(url=url), "n"),
             Commands(self.journal, self.sessions, Acts(self.journal, ())),
             lambda: report(None, stamp(), journal_ok=True),
             Timing(retry_base_s=0.1, retry_cap_s=0.3, ack_timeout_s=1.0),
+            self.wall,
         )
 
     async def write(self, count: int) -> None:
@@ -249,6 +253,31 @@ def test_every_fact_arrives_once_and_in_order_through_deaths(tmp_path: Path, kin
 
     with Broker(kind=kind) as broker, BackendProcess(broker.url, tmp_path / "b.db") as backend:
         asyncio.run(main(broker, backend))
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("kind", BROKERS)
+def test_the_backend_tells_the_time(tmp_path: Path, kind: Kind) -> None:
+    """A station without a clock knows the backend's time after its hello, as well as the way there and back allows."""
+
+    async def main(broker: Broker) -> None:
+        node = Node(tmp_path, broker.url)
+        await node.sessions.tick()
+        running = asyncio.create_task(node.sync.run())
+        try:
+            assert node.wall.stamp().clock is ClockQuality.NONE
+            await node.until(lambda: node.wall.stamp().clock is ClockQuality.SERVER)
+            at = node.wall.stamp()
+            assert at.uncertainty_ms is not None
+            assert abs(at.wall_ms - clock.wall_ms()) <= at.uncertainty_ms
+            assert node.wall.refused.total() == 0
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await node.journal.close()
+
+    with Broker(kind=kind) as broker, BackendProcess(broker.url, tmp_path / "b.db"):
+        asyncio.run(main(broker))
 
 
 @pytest.mark.bench

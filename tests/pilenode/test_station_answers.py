@@ -34,6 +34,7 @@ from pilenode.upstream.facts import (
     SessionStarted,
     canonical,
 )
+from pilenode.upstream.facts_time import Anchor
 from tests.pilenode.bills import NO_BILL
 
 if TYPE_CHECKING:
@@ -106,6 +107,19 @@ def test_end_is_dated_when_it_happened() -> None:
     told = record(SessionFacts(START, LAST, END), acked_seq=0)
     assert (told.ended_wall_ms, told.reason, told.energy_wh) == (29_600, "full", 9)
     assert (told.electricity_fen, told.service_fen) == (3, 2)
+
+
+def test_a_session_without_a_clock_is_dated_by_the_anchors_of_its_boot() -> None:
+    """What was written before the time was known is dated afterwards; a time that was known is left alone."""
+    start = msgspec.structs.replace(START, clock="none", boottime_ms=5000, wall_ms=77)
+    end = msgspec.structs.replace(END, clock="none", boottime_ms=75_400, wall_ms=70_477)
+    known = {"b": [Anchor(boottime_ms=90_000, wall_ms=1_090_000, quality="ntp", step_ms=0, uncertainty_ms=10)]}
+    told = record(SessionFacts(start, None, end), 0, known)
+    assert (told.started_wall_ms, told.clock) == (1_005_000, "ntp")
+    assert (told.ended_wall_ms, told.ended_clock) == (1_075_000, "ntp")
+    assert record(SessionFacts(START, None, END), 0, known).started_wall_ms == START.wall_ms
+    undated = record(SessionFacts(start, None, None), 0, {"other": known["b"]})
+    assert (undated.started_wall_ms, undated.clock) == (77, "none")
 
 
 @pytest.mark.parametrize(("acked_seq", "acknowledged"), [(2, False), (3, True), (4, True)])
