@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from config.tariff import flat_schedule
 from pilenode.ipc.messages import GuardEvent, PortSnapshot, Refused, Snapshot
 from pilenode.ipc.wish import Wish
-from pilenode.station.energy import Counter
 from pilenode.station.entries import SessionFacts
 from pilenode.station.follow import END_GRACE_S, Decisions, decide
 from pilenode.station.session import Ending, Moment, News, OpenSession, Reading, opened, paused, restore
@@ -28,9 +27,10 @@ from pilenode.upstream.facts import (
     SessionStarted,
     canonical,
 )
+from tests.pilenode.bills import ANY_POWER
 
-TERMS = Terms(60.0, 60.0, lambda: flat_schedule("t1", 520, 300))
-COUNTER = Counter(3500)
+TERMS = Terms(60.0, 60.0, lambda: flat_schedule("t1", 520, 300), ANY_POWER)
+COUNTER = ANY_POWER[1]
 STARTED = SessionStarted(
     order="o1",
     port=1,
@@ -204,7 +204,9 @@ def test_closing_is_made_durable_at_once() -> None:
     """The first snapshot with power is written, whatever the interval; before there is power nothing is."""
     ((session, reading),) = look(FRESH, news(ON)).checkpoints
     body = checkpoint(session, reading)
-    assert body == Checkpoint(port=1, start_register_mwh=1_000_000, register_mwh=1_300_000, on_ms=90_000, power_w=200)
+    assert (body.port, body.leg, body.start_register_mwh, body.register_mwh) == (1, 1, 1_000_000, 1_300_000)
+    assert (body.on_ms, body.power_w, body.count.energy_mwh) == (90_000, 200, 300_000)
+    assert [(piece.on_ms, piece.energy_mwh) for piece in body.usage.pieces] == [(90_000, 300_000)]
     armed = msgspec.structs.replace(IDLE, state="armed", session="s1", lease_left_s=59.0)
     assert look(FRESH, news(armed)).checkpoints == ()
 

@@ -39,6 +39,7 @@ from pilenode.upstream.facts import (
     SessionStarted,
     StartRefused,
 )
+from tests.pilenode.bills import ANY_POWER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -50,6 +51,7 @@ TERMS = Terms(
     lease_s=60.0,
     checkpoint_s=60.0,
     tariff=lambda: flat_schedule("t1", 520, 300),
+    counters=ANY_POWER,
 )
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
