@@ -70,9 +70,9 @@ _RULES = """# Rules between keys
   `upstream.username`; TLS files need a `mqtts://` url.
 - The path of a Unix socket has at most 107 bytes.
 - Every moment has exactly one price: the periods of a version cover 24 hours once, versions begin one after the other,
-  and `tariff.valid_until`, where it is given, is the `tariff.valid_from` of the next version. A version has one price of
-  electricity for all day or a list of periods, and one kind of service fee: by the kWh, by the hour or by tiers. Tiers
-  rise by multiples of 100 W. `node.timezone` is a zone that the system (or the package tzdata) knows.
+  and `tariff.valid_until`, where it is given, is the `tariff.valid_from` of the next version. A version has one price
+  of electricity for all day or a list of periods, and one kind of service fee: by the kWh, by the hour or by tiers.
+  Tiers rise by multiples of 100 W. `node.timezone` is a zone that the system (or the package tzdata) knows.
 - No text contains control characters.
 - In a meter profile, `model` is the file's name and not that of a shipped model. Every value lies inside the block
   that it names and fills at least one register; volts, amperes and watts of every channel are in a `fast` block; every
