@@ -14,7 +14,8 @@ from pilenode.ipc.acts import SetBudget
 from pilenode.ipc.messages import Refused
 from pilenode.station.entries import NewFact
 from pilenode.station.wallclock import ClockQuality
-from pilenode.upstream.facts import BudgetSet, FactKind
+from pilenode.upstream.facts import FactKind
+from pilenode.upstream.facts_load import BudgetSet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -233,7 +233,7 @@ def _line(rules: LoadRules, state: LoadState, view: View) -> Iterable[_Next]:
         going_on = Resume(one.session)
         yield _Next(one.session, one.port, demand_a, rules.resume_margin_a, from_s, guessed=False, decision=going_on)
     for entry in view.queue:
-        guessed = (entry.owner or "") not in state.forecast.peaks
+        guessed = not state.forecast.knows(entry.owner)
         demand_a = expected_a(rules, state, entry.owner)
         from_s = _again_s(state, entry.order)
         yield _Next(entry.order, entry.port, demand_a, 0.0, from_s, guessed=guessed, decision=Admit(entry.order))

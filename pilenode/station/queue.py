@@ -12,7 +12,8 @@ import msgspec
 
 from pilenode.ipc.messages import Refused
 from pilenode.station.load_values import Waiting
-from pilenode.upstream.facts import FactKind, QueueLeft, SessionStarted, StartQueued
+from pilenode.upstream.facts import FactKind, SessionStarted
+from pilenode.upstream.facts_load import QueueLeft, StartQueued
 
 if TYPE_CHECKING:
     from pilenode.station.load_values import LoadRules

@@ -68,14 +68,17 @@ def test_every_kind_of_fact_has_a_body_and_a_stable_word() -> None:
     assert sorted(FactKind) == [
         "act_refused",
         "boot",
+        "budget_set",
         "checkpoint",
         "command_result",
         "fault_cleared",
         "fault_found",
         "fault_latched",
         "fault_reset",
+        "queue_left",
         "session_ended",
         "session_started",
+        "start_queued",
         "start_refused",
         "tested",
     ]
