@@ -22,8 +22,14 @@ _COMMANDS = {
     "station": Late("pilenode.cli.station:command", Text("运行会话进程。", "Run the session process.")),
     "status": Late("pilenode.cli.status:command", Text("查看整柜状态。", "Show the state of the cabinet.")),
     "start": Late("pilenode.cli.orders:start", Text("在端口上开始充电。", "Start a session on a port.")),
+    "modify": Late("pilenode.cli.orders:modify", Text("修改进行中的充电计划。", "Change the plan of a session.")),
     "stop": Late("pilenode.cli.orders:stop", Text("停止端口上的充电。", "Stop the session on a port.")),
     "reset": Late("pilenode.cli.orders:reset", Text("复位锁定的故障。", "Reset a latched fault.")),
+    "lock": Late("pilenode.cli.lock:lock", Text("断电措施：锁定端口或整柜。", "Lock out a port or the cabinet.")),
+    "unlock": Late("pilenode.cli.lock:unlock", Text("解除锁定。", "Lift a lock.")),
+    "maintenance": Late("pilenode.cli.lock:maintenance", Text("开始或结束检修。", "Begin or end maintenance.")),
+    "ledger": Late("pilenode.cli.ledger:command", Text("台账、巡检、导出和报告。", "Ledger, inspections, reports.")),
+    "stats": Late("pilenode.cli.stats:command", Text("按日或按月统计。", "Statistics by day or month.")),
     "sessions": Late("pilenode.cli.sessions:command", Text("查看最近的会话。", "Show the newest sessions.")),
     "card": Late("pilenode.cli.card:command", Text("查看读卡器读到什么。", "Show what the card readers read.")),
     "tests": Late("pilenode.cli.periodic:command", Text("查看或进行周期试验。", "Show or run the periodic tests.")),
@@ -31,6 +37,8 @@ _COMMANDS = {
         "pilenode.cli.meter:command",
         Text("电表型号；查找、设置和核对电表。", "Meter models; find, set and check meters."),
     ),
+    "tariff": Late("pilenode.cli.tariff:command", Text("查看、检查或设置电价。", "Show, check or set the prices.")),
+    "reprice": Late("pilenode.cli.reprice:command", Text("重新计费并核对记录。", "Price records again and compare.")),
     "config": Late("pilenode.cli.config:command", Text("检查或显示配置。", "Check or show a configuration.")),
     "budget": Late(
         "pilenode.cli.budget:command", Text("计算最坏断电时间。", "Compute the worst-case time to an open relay.")

@@ -12,6 +12,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text as Styled
 
+from pilenode.cli import oversight_lines
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -119,6 +121,10 @@ def _head(terminal: Terminal, reply: StatusReply) -> Table:
     attention = _attention(terminal, reply.tests)
     if attention is not None:
         grid.add_row(pick("试验", "Tests"), attention)
+    for lock in reply.locks:
+        grid.add_row(pick("锁定", "Lock"), Styled(*oversight_lines.lock(terminal, lock, _when)))
+    if reply.ledger is not None and (reply.ledger.open or reply.ledger.in_progress):
+        grid.add_row(pick("台账", "Ledger"), Styled(*oversight_lines.ledger(terminal, reply.ledger)))
     if any(reply.dropped.values()):
         dropped = ", ".join(f"{source} {count}" for source, count in reply.dropped.items() if count)
         grid.add_row(pick("丢弃", "Dropped"), dropped)

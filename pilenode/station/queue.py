@@ -12,11 +12,16 @@ import msgspec
 
 from pilenode.ipc.messages import Refused
 from pilenode.station.load_values import Waiting
-from pilenode.upstream.facts import FactKind, SessionStarted
+from pilenode.upstream.facts import FactKind
 from pilenode.upstream.facts_load import QueueLeft, StartQueued
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pilenode.ipc.acts import Act
+    from pilenode.station.desk import Who
     from pilenode.station.load_values import LoadRules
+    from pilenode.station.wallclock import Stamp
     from pilenode.upstream.facts import Fact
 
 
@@ -34,26 +39,31 @@ class Entry:
 
 
 class Queue:
-    """Who waits. ``boot`` is the kernel's boot id now."""
+    """Who waits; a ``station.desk.Desk`` without acts, for the facts. ``now`` tells the moment."""
 
-    kinds = (FactKind.START_QUEUED, FactKind.QUEUE_LEFT, FactKind.SESSION_STARTED)
+    acts: tuple[type[Act], ...] = ()
+    kinds: tuple[FactKind, ...] = (FactKind.START_QUEUED, FactKind.QUEUE_LEFT)
 
-    def __init__(self, rules: LoadRules, boot: str) -> None:
+    def __init__(self, rules: LoadRules, now: Callable[[], Stamp]) -> None:
         self._rules = rules
-        self._boot = boot
+        self._now = now
         self._entries: dict[str, Entry] = {}
 
-    def keep(self, fact: Fact, now_s: float) -> None:
-        """Take in one durable fact; facts come in order of ``seq``. ``now_s``: CLOCK_BOOTTIME, seconds."""
+    def judge(self, act: Act, who: Who, now: Stamp) -> Refused:
+        """Decide about no act: starts and stops are no acts."""
+        del who, now
+        return Refused(code="malformed", detail=type(act).__name__)
+
+    def keep(self, fact: Fact) -> None:
+        """Take in one durable fact; facts come in order of ``seq``."""
         if fact.kind == FactKind.START_QUEUED:
             body = msgspec.json.decode(fact.body, type=StartQueued)
             # Nobody knows how long the power was gone, so nobody loses his place for it.
-            since_s = fact.boottime_ms / 1000 if fact.boot == self._boot else now_s
+            now = self._now()
+            since_s = (fact.boottime_ms if fact.boot == now.boot else now.boottime_ms) / 1000
             self._entries[body.order] = Entry(body, since_s)
         elif fact.kind == FactKind.QUEUE_LEFT:
             self._entries.pop(msgspec.json.decode(fact.body, type=QueueLeft).order, None)
-        elif fact.kind == FactKind.SESSION_STARTED:
-            self._entries.pop(msgspec.json.decode(fact.body, type=SessionStarted).order, None)
 
     @property
     def entries(self) -> tuple[Entry, ...]:

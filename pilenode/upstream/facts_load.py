@@ -10,7 +10,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from pilenode.ipc.messages import Identifier, Plan, PortNumber, Words
+from pilenode.ipc.messages import Identifier, PortNumber, Words
+from pilenode.ipc.wish import Wish
+from pilenode.upstream.facts_money import Payment
 
 _Source = Annotated[str, Meta(max_length=16)]
 _Code = Annotated[str, Meta(max_length=64)]
@@ -23,10 +25,12 @@ class StartQueued(msgspec.Struct, frozen=True, kw_only=True):
     port: PortNumber
     source: _Source
     by: Words = ""
-    plan: Plan = Plan()
+    plan: Wish = Wish()
     owner: Annotated[str, Meta(max_length=64)] = ""
     position: Annotated[int, Meta(ge=1, le=99)]
     expected_ma: Annotated[int, Meta(ge=0)]
+    payment: Payment = Payment(mode="postpaid")
+    offline: bool = False  # a card's start that the backend does not know of
 
 
 class QueueLeft(msgspec.Struct, frozen=True, kw_only=True):

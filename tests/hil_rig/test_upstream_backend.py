@@ -9,15 +9,18 @@ import msgspec
 import pytest
 
 from config.schema import Upstream as Settings
+from config.tariff import flat_schedule
 from hil_rig.broker import Broker, Kind
 from hil_rig.upstream import BackendProcess, Store, send
 from pilenode.station.acts import Acts
 from pilenode.station.commands import Commands
 from pilenode.station.entries import NewFact
 from pilenode.station.guard_link import GuardLink
+from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
+from pilenode.station.keeper import Terms
 from pilenode.station.report import report
-from pilenode.station.sessions import Sessions, Terms
+from pilenode.station.sessions import Sessions
 from pilenode.station.sync import Sync, Timing
 from pilenode.station.wallclock import stamp
 from pilenode.upstream.contract import Command, FactBatch, Hello, Live, StateReport
@@ -28,7 +31,6 @@ from pilenode.upstream.facts import (
     FactKind,
     SessionEnded,
     SessionStarted,
-    TariffTerms,
     canonical,
     link,
 )
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOG_ID = "0123456789abcdef"
-TERMS = TariffTerms(version="t", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300)
+TERMS = flat_schedule("t", 520, 300)
 BROKERS = [pytest.param("mosquitto", marks=pytest.mark.needs("mosquitto")), "amqtt"]
 
 
@@ -189,7 +191,9 @@ class Node:
     def __init__(self, directory: Path, url: str) -> None:
         self.journal = Journal(directory / "j.db", reserve_bytes=0)
         self._link = GuardLink(str(directory / "no-guard.sock"))
-        self.sessions = Sessions(self.journal, self._link, Terms(lease_s=60.0, checkpoint_s=60.0, tariff=TERMS))
+        self.sessions = Sessions(
+            self.journal, self._link, Terms(lease_s=60.0, checkpoint_s=60.0, tariff=lambda: TERMS), PlainHouse()
+        )
         self.sync = Sync(
             self.journal,
             MqttUpstream(Settings(url=url), "n"),

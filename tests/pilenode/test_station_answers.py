@@ -9,17 +9,21 @@ import msgspec
 import pytest
 
 from config.load import load
+from config.tariff import flat_schedule
 from pilenode.ipc.codec import encode
-from pilenode.ipc.messages import Plan, SessionsReply, Status, StatusReply
 from pilenode.ipc.messages import Sessions as AskSessions
+from pilenode.ipc.messages import SessionsReply, Status, StatusReply
+from pilenode.ipc.wish import Wish
 from pilenode.station.acts import Acts
 from pilenode.station.answers import Answers
 from pilenode.station.control import Peer
 from pilenode.station.entries import NewFact, SessionFacts
 from pilenode.station.guard_link import GuardLink
+from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
+from pilenode.station.keeper import Terms
 from pilenode.station.records import record
-from pilenode.station.sessions import Sessions, Terms
+from pilenode.station.sessions import Sessions
 from pilenode.station.tests_runner import Prover
 from pilenode.upstream.facts import (
     Body,
@@ -28,15 +32,14 @@ from pilenode.upstream.facts import (
     FactKind,
     SessionEnded,
     SessionStarted,
-    TariffTerms,
     canonical,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-TARIFF = TariffTerms(version="t1", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300)
-STARTED = SessionStarted(order="o1", port=2, source="upstream", plan=Plan(energy_wh=500), tariff=TARIFF, guard_boot="g")
+TARIFF = flat_schedule("t1", 520, 300)
+STARTED = SessionStarted(order="o1", port=2, source="upstream", plan=Wish(energy_wh=500), tariff=TARIFF, guard_boot="g")
 READING = Checkpoint(port=2, start_register_mwh=1000, register_mwh=9000, on_ms=61_999, power_w=5)
 ENDED = SessionEnded(
     order="o1",
@@ -122,9 +125,9 @@ def test_history_never_outgrows_a_frame(tmp_path: Path) -> None:
             facts.append(NewFact(FactKind.SESSION_STARTED, body, session))
             facts.append(NewFact(FactKind.SESSION_ENDED, end, session))
         await journal.append(facts)
-        terms = Terms(lease_s=60.0, checkpoint_s=60.0, tariff=TARIFF)
+        terms = Terms(lease_s=60.0, checkpoint_s=60.0, tariff=lambda: TARIFF)
         guard = GuardLink(str(tmp_path / "none"))
-        sessions = Sessions(journal, guard, terms)
+        sessions = Sessions(journal, guard, terms, PlainHouse())
         prover = Prover(load("config/example.toml"), journal, guard, sessions)
         reply = await Answers("n1", journal, sessions, prover, Acts(journal, ()), dict).answer(
             AskSessions(limit=1000), Peer(1, 0, 0)
@@ -154,9 +157,9 @@ def test_a_session_that_is_not_open_any_more_counts_as_unsent(tmp_path: Path) ->
             return await read()
 
         journal.open_sessions = read_late  # type: ignore[method-assign]
-        terms = Terms(lease_s=60.0, checkpoint_s=60.0, tariff=TARIFF)
+        terms = Terms(lease_s=60.0, checkpoint_s=60.0, tariff=lambda: TARIFF)
         guard = GuardLink(str(tmp_path / "none"))
-        sessions = Sessions(journal, guard, terms)
+        sessions = Sessions(journal, guard, terms, PlainHouse())
         prover = Prover(load("config/example.toml"), journal, guard, sessions)
         reply = await Answers("n1", journal, sessions, prover, Acts(journal, ()), dict).answer(Status(), Peer(1, 0, 0))
         await journal.close()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import pytest
 
-from pilenode.ipc.messages import Plan
+from config.tariff import flat_schedule
+from pilenode.ipc.wish import Wish
 from pilenode.station import journal as module
 from pilenode.station import schema
 from pilenode.station.entries import JournalConflictError, JournalFailedError, NewFact
@@ -27,7 +28,6 @@ from pilenode.upstream.facts import (
     PeriodicResult,
     SessionEnded,
     SessionStarted,
-    TariffTerms,
     link,
 )
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Result = TypeVar("Result")
-TERMS = TariffTerms(version="t1", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300)
+TERMS = flat_schedule("t1", 520, 300)
 
 
 def on_journal(path: Path, work: Callable[[Journal], Awaitable[Result]], **options: Any) -> Result:  # noqa: ANN401 - passed on
@@ -60,7 +60,7 @@ def boots(count: int) -> list[NewFact]:
 
 def started(session: str, order: str, port: int = 1) -> NewFact:
     """Return the start of a session."""
-    body = SessionStarted(order=order, port=port, source="cli", tariff=TERMS, guard_boot="g", plan=Plan(energy_wh=500))
+    body = SessionStarted(order=order, port=port, source="cli", tariff=TERMS, guard_boot="g", plan=Wish(energy_wh=500))
     return NewFact(FactKind.SESSION_STARTED, body, session)
 
 
@@ -248,7 +248,7 @@ async def _append_and_read(journal: Journal, facts: list[NewFact]) -> list[Fact]
 def test_body_is_canonical_and_comes_back_byte_for_byte(tmp_path: Path) -> None:
     """The stored body is sorted JSON without spaces, and is handed out exactly as it was hashed."""
     fact = on_journal(tmp_path / "j.db", lambda journal: _append_and_read(journal, [reading("s", 42)]))[0]
-    assert bytes(fact.body) == b'{"on_ms":1000,"port":1,"power_w":200,"register_mwh":42,"start_register_mwh":0}'
+    assert bytes(fact.body) == b'{"leg":1,"on_ms":1000,"port":1,"power_w":200,"register_mwh":42,"start_register_mwh":0}'
 
 
 @pytest.mark.parametrize(

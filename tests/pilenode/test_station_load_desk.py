@@ -6,13 +6,13 @@ import msgspec
 import pytest
 
 from pilenode.ipc.acts import AnyAct, LiftLock, SetBudget
-from pilenode.ipc.messages import Plan, Refused
+from pilenode.ipc.messages import Refused
 from pilenode.station.desk import Who
 from pilenode.station.load_desk import LoadDesk
 from pilenode.station.load_values import LoadRules, Waiting
 from pilenode.station.queue import Queue
 from pilenode.station.wallclock import ClockQuality, Stamp
-from pilenode.upstream.facts import BODY_TYPES, Body, Fact, FactKind, SessionStarted, TariffTerms, canonical
+from pilenode.upstream.facts import BODY_TYPES, Body, Fact, FactKind, canonical
 from pilenode.upstream.facts_load import BudgetSet, QueueLeft, StartQueued
 
 WHO = Who("upstream", "c-1")
@@ -125,21 +125,13 @@ def joined(order: str, port: int, owner: str = "") -> StartQueued:
 
 def test_the_queue_is_what_the_facts_say() -> None:
     """In their order; who has left or started is gone, and who is asked for is found."""
-    queue = Queue(LoadRules(10.0), "boot-1")
+    queue = Queue(LoadRules(10.0), stamp)
     for number, name in enumerate(("a", "b", "c"), 1):
-        queue.keep(fact(FactKind.START_QUEUED, joined(name, number, owner=f"card-{name}")), 99.0)
+        queue.keep(fact(FactKind.START_QUEUED, joined(name, number, owner=f"card-{name}")))
     assert queue.waiting[0] == Waiting("a", 1, 5.0, "card-a")
     assert [entry.body.order for entry in queue.entries] == ["a", "b", "c"]
-    queue.keep(fact(FactKind.QUEUE_LEFT, queue.left("a", "user", 7.5)), 99.0)
-    started = SessionStarted(
-        order="b",
-        port=2,
-        source="card",
-        plan=Plan(),
-        tariff=TariffTerms(version="t", electricity_milli_yuan_per_kwh=1, service_milli_yuan_per_kwh=2),
-        guard_boot="g",
-    )
-    queue.keep(fact(FactKind.SESSION_STARTED, started), 99.0)
+    queue.keep(fact(FactKind.QUEUE_LEFT, queue.left("a", "user", 7.5)))
+    queue.keep(fact(FactKind.QUEUE_LEFT, queue.left("b", "started", 7.5)))
     assert [one.order for one in queue.waiting] == ["c"]
     by_port, by_order = queue.find(port=3), queue.find(order="c")
     assert by_port is by_order is queue.entries[0]
@@ -148,8 +140,8 @@ def test_the_queue_is_what_the_facts_say() -> None:
 
 def test_leaving_says_why_and_after_how_long() -> None:
     """In ms, never negative; who does not wait cannot leave."""
-    queue = Queue(LoadRules(10.0), "boot-1")
-    queue.keep(fact(FactKind.START_QUEUED, joined("a", 1)), 99.0)
+    queue = Queue(LoadRules(10.0), stamp)
+    queue.keep(fact(FactKind.START_QUEUED, joined("a", 1)))
     assert queue.left("a", "user", 7.5) == QueueLeft(order="a", port=1, why="user", waited_ms=2500)
     assert queue.left("a", "user", 1.0).waited_ms == 0
     with pytest.raises(KeyError):
@@ -158,19 +150,26 @@ def test_leaving_says_why_and_after_how_long() -> None:
 
 def test_after_a_reboot_everybody_waits_on() -> None:
     """Nobody knows how long the power was gone, so the time begins anew and the places stay."""
-    queue = Queue(LoadRules(10.0), "boot-2")
-    queue.keep(fact(FactKind.START_QUEUED, joined("a", 1)), 3.0)
-    queue.keep(fact(FactKind.START_QUEUED, joined("b", 2)), 3.0)
+    queue = Queue(LoadRules(10.0), lambda: Stamp("boot-2", 3000, 0, ClockQuality.NONE))
+    queue.keep(fact(FactKind.START_QUEUED, joined("a", 1)))
+    queue.keep(fact(FactKind.START_QUEUED, joined("b", 2)))
     assert queue.waiting == (Waiting("a", 1, 3.0), Waiting("b", 2, 3.0))
 
 
 def test_who_may_join() -> None:
     """One start for each port, so many in all; with a length of 0 nobody waits."""
-    queue = Queue(LoadRules(10.0, queue_length=2), "boot-1")
+    queue = Queue(LoadRules(10.0, queue_length=2), stamp)
     assert queue.why_not(1) is None
-    queue.keep(fact(FactKind.START_QUEUED, joined("a", 1)), 0.0)
+    queue.keep(fact(FactKind.START_QUEUED, joined("a", 1)))
     assert queue.why_not(1) == Refused(code="port_busy", detail="a")
     assert queue.why_not(2) is None
-    queue.keep(fact(FactKind.START_QUEUED, joined("b", 2)), 0.0)
+    queue.keep(fact(FactKind.START_QUEUED, joined("b", 2)))
     assert queue.why_not(3) == Refused(code="queue_full", detail="2")
-    assert Queue(LoadRules(10.0, queue_length=0), "boot-1").why_not(3) == Refused(code="over_budget")
+    assert Queue(LoadRules(10.0, queue_length=0), stamp).why_not(3) == Refused(code="over_budget")
+
+
+def test_it_decides_about_no_act() -> None:
+    """It is a desk for the facts alone."""
+    queue = Queue(LoadRules(10.0), stamp)
+    assert queue.acts == ()
+    assert queue.judge(budget(8000), WHO, stamp()) == Refused(code="malformed", detail="SetBudget")

@@ -9,29 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilenode.ipc.messages import GuardEvent, Plan, PortSnapshot, Refused, Snapshot
+from config.tariff import flat_schedule
+from pilenode.ipc.messages import GuardEvent, PortSnapshot, Refused, Snapshot
+from pilenode.ipc.wish import Wish
 from pilenode.station.entries import SessionFacts
-from pilenode.station.session import (
-    END_GRACE_S,
-    Decisions,
-    Ending,
-    News,
-    OpenSession,
-    Reading,
-    checkpoint,
-    decide,
-    measure,
-    restore,
-    settle,
-    why_not,
-)
+from pilenode.station.follow import END_GRACE_S, Decisions, decide
+from pilenode.station.session import Ending, Moment, News, OpenSession, Reading, opened, paused, restore
+from pilenode.station.settle import checkpoint, leg_end, measure, settle
+from pilenode.station.start_rules import why_not
 from pilenode.upstream.facts import (
     Checkpoint,
     EnergyFlag,
     Fact,
     FactKind,
+    LegEnded,
     SessionStarted,
-    TariffTerms,
     canonical,
 )
 
@@ -40,12 +32,13 @@ STARTED = SessionStarted(
     order="o1",
     port=1,
     source="cli",
-    plan=Plan(energy_wh=500),
-    tariff=TariffTerms(version="t1", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300),
+    plan=Wish(energy_wh=500),
+    tariff=flat_schedule("t1", 520, 300),
     guard_boot="g1",
 )
-RUNNING = OpenSession("s1", STARTED, Reading(1_000_000, 1_200_000, 60_000, 200), slot=1)
-FRESH = OpenSession("s1", STARTED)
+AT = Moment("boot", 5000, 1_800_000_000_000)
+FRESH = opened("s1", STARTED, AT)
+RUNNING = replace(FRESH, reading=Reading(1_000_000, 1_200_000, 60_000, 200), slot=1)
 IDLE = PortSnapshot(port=1, state="idle", closed=False)
 ON = PortSnapshot(
     port=1,
@@ -93,7 +86,7 @@ def ended(session: str = "s1", **fields: object) -> GuardEvent:
 
 def look(session: OpenSession, heard: News, now: float = 100.0) -> Decisions:
     """Decide about one session."""
-    return decide({session.session: session}, heard, now=now, lease_s=LEASE_S, checkpoint_s=CHECKPOINT_S)
+    return decide({session.session: session}, heard, now=now, at=AT, lease_s=LEASE_S, checkpoint_s=CHECKPOINT_S)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +176,7 @@ def test_session_that_guard_does_not_know(
 
 def test_running_without_a_record_is_released() -> None:
     """Power that nobody has a record of is taken away."""
-    decisions = decide({}, news(ON), now=0.0, lease_s=LEASE_S, checkpoint_s=CHECKPOINT_S)
+    decisions = decide({}, news(ON), now=0.0, at=AT, lease_s=LEASE_S, checkpoint_s=CHECKPOINT_S)
     assert decisions.release == ((1, "s1"),)
     assert look(RUNNING, news(ON)).release == ()
 
@@ -251,7 +244,8 @@ def test_energy_is_a_difference_of_registers_or_flagged(
     """Energy is half-up of end minus start; everything else is 0 or the last reading, and says so."""
     ending = Ending("s1", "full", start_register_mwh=start, end_register_mwh=end, powered=powered)
     reading = None if last is None else Reading(*last, on_ms=1000)
-    assert measure(ending, reading) == (energy_wh, flag)
+    energy_mwh, told = measure(ending, reading)
+    assert ((energy_mwh + 500) // 1000, told) == (energy_wh, flag)
 
 
 REGISTER = st.none() | st.integers(0, 10**10)
@@ -266,11 +260,11 @@ def test_energy_is_never_negative_and_never_more_than_was_counted(
 ) -> None:
     """No sequence of registers bills a negative energy, or more than the widest difference between two of them."""
     reading = None if last is None else Reading(*last, on_ms=1000)
-    energy_wh, flag = measure(
+    energy_mwh, flag = measure(
         Ending("s1", "full", start_register_mwh=start, end_register_mwh=end, powered=powered), reading
     )
     known = [value for value in (start, end, *(last or ())) if value is not None]
-    assert 0 <= energy_wh <= ((max(known) - min(known) + 500) // 1000 if known else 0)
+    assert 0 <= energy_mwh <= (max(known) - min(known) if known else 0)
     if flag is None and powered is not False:
         assert end is not None
 
@@ -388,14 +382,19 @@ def test_whatever_guard_says_a_session_ends_at_most_once_and_is_never_lost(
     for port, told, boot, step_s in heard:
         now += step_s
         events = (ended(),) if told else ()
-        decisions = decide(sessions, news(port, *events, boot=boot), now=now, lease_s=60.0, checkpoint_s=60.0)
+        decisions = decide(sessions, news(port, *events, boot=boot), now=now, at=AT, lease_s=60.0, checkpoint_s=60.0)
+        after = dict(decisions.sessions)
         for ending in decisions.endings:
-            endings += 1
-            body = settle(sessions[ending.session], ending)
+            before = sessions[ending.session]
+            body = leg_end(before, ending) if ending.cause else settle(before, ending)
             assert msgspec.json.decode(canonical(body), type=type(body)) == body
+            if isinstance(body, LegEnded):
+                after[ending.session] = paused(before, body, AT)
+            else:
+                endings += 1
         live = port.state in ("armed", "on") and port.session is not None
         for target in (*decisions.renew, *decisions.release):
             assert live
             assert target == (1, port.session)
-        sessions = dict(decisions.sessions)
+        sessions = after
     assert endings + len(sessions) == 1

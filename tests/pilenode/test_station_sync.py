@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from config.tariff import flat_schedule
 from pilenode.station import sync as module
 from pilenode.station.acts import Acts
 from pilenode.station.commands import Commands
 from pilenode.station.entries import NewFact
 from pilenode.station.guard_link import GuardLink
+from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
+from pilenode.station.keeper import Terms
 from pilenode.station.report import report
-from pilenode.station.sessions import Sessions, Terms
+from pilenode.station.sessions import Sessions
 from pilenode.station.sync import Sync, Timing
 from pilenode.station.wallclock import stamp
 from pilenode.upstream.contract import Ack, Command, IncomingCommand, UpstreamLostError
-from pilenode.upstream.facts import Boot, FactKind, TariffTerms
+from pilenode.upstream.facts import Boot, FactKind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 TERMS = Terms(
     lease_s=60.0,
     checkpoint_s=60.0,
-    tariff=TariffTerms(version="t", electricity_milli_yuan_per_kwh=0, service_milli_yuan_per_kwh=0),
+    tariff=lambda: flat_schedule("t", 0, 0),
 )
 
 
@@ -118,7 +121,7 @@ class Bench:
     def __init__(self, directory: Path, guard: FakeGuard, ack_timeout_s: float) -> None:
         self.journal = Journal(directory / "j.db", reserve_bytes=0)
         self.guard_link = GuardLink(str(guard.path))
-        self.sessions = Sessions(self.journal, self.guard_link, TERMS)
+        self.sessions = Sessions(self.journal, self.guard_link, TERMS, PlainHouse())
         self.upstream = LoopUpstream()
         self.sync = Sync(
             self.journal,

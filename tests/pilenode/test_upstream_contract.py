@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from pilenode.ipc.messages import Plan
+from config.tariff import flat_schedule
+from pilenode.ipc.wish import Wish
 from pilenode.upstream.contract import Ack, Command, FactBatch, Hello, Live, down, up
 from pilenode.upstream.dialect import PATIENCE_S, PROBE_S, RETRY_5_S, Dialect, Version
 from pilenode.upstream.facts import (
@@ -15,7 +16,6 @@ from pilenode.upstream.facts import (
     Fact,
     FactKind,
     SessionStarted,
-    TariffTerms,
     canonical,
     link,
 )
@@ -67,19 +67,29 @@ def test_every_kind_of_fact_has_a_body_and_a_stable_word() -> None:
     assert set(BODY_TYPES) == set(FactKind)
     assert sorted(FactKind) == [
         "act_refused",
+        "anchor",
         "boot",
         "budget_set",
+        "card_allowed",
+        "card_denied",
+        "card_forgotten",
+        "card_learned",
+        "cards_set",
         "checkpoint",
         "command_result",
         "fault_cleared",
         "fault_found",
         "fault_latched",
         "fault_reset",
+        "leg_ended",
+        "leg_started",
         "queue_left",
         "session_ended",
+        "session_modified",
         "session_started",
         "start_queued",
         "start_refused",
+        "tariff_set",
         "tested",
     ]
 
@@ -90,8 +100,8 @@ def test_canonical_body_is_sorted_and_decodes_to_itself() -> None:
         order="o",
         port=1,
         source="cli",
-        plan=Plan(duration_s=5),
-        tariff=TariffTerms(version="t", electricity_milli_yuan_per_kwh=1, service_milli_yuan_per_kwh=2),
+        plan=Wish(duration_s=5),
+        tariff=flat_schedule("t", 1, 2),
         guard_boot="g",
     )
     encoded = canonical(body)

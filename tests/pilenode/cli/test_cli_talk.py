@@ -10,7 +10,6 @@ import pytest
 
 from pilenode.ipc.messages import (
     Done,
-    Plan,
     Refused,
     ResetFault,
     SessionRecord,
@@ -22,6 +21,7 @@ from pilenode.ipc.messages import (
     StatusReply,
     Stop,
 )
+from pilenode.ipc.wish import Wish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,9 +46,9 @@ def test_start_sends_the_plan_and_prints_the_session(run: Run, station: FakeStat
     first, second = station.asked
     assert isinstance(first, Start)
     assert isinstance(second, Start)
-    assert (first.port, first.plan) == (3, Plan(energy_wh=500, duration_s=5400))
+    assert (first.port, first.plan) == (3, Wish(energy_wh=500, duration_s=5400))
     assert first.by.startswith("cli:")
-    assert second.plan == Plan()
+    assert second.plan == Wish()
     assert first.order != second.order
 
 
