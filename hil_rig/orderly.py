@@ -52,6 +52,7 @@ _EXPLAINED: Final = {
     "most_pauses": "pauses of one session, most",
     "paused_min": "all pauses together, min",
     "fairness_of_pauses": "Jain's index of the pauses of those who charged when there was one",
+    "fairness_of_service": "Jain's index of the share of their time in which they had power",
     "lost": "sessions whose charger did not start again after a pause",
     "operations_mean": "relay operations of a port in 24 h, mean",
     "operations_max": "relay operations of a port in 24 h, most",

@@ -69,6 +69,9 @@ def summary(day: Day) -> dict[str, Any]:
         "most_pauses": max((stay.pauses for stay in day.stays), default=0),
         "paused_min": round(sum(stay.paused_s for stay in day.stays) / _MINUTE_S, 1),
         "fairness_of_pauses": jain(stay.paused_s for stay in day.stays if stay.eligible),
+        "fairness_of_service": jain(
+            stay.on_s / (stay.on_s + stay.paused_s) for stay in day.stays if stay.eligible and stay.on_s > 0
+        ),
         "lost": sum(stay.why == "lost" for stay in day.stays),
         "operations_mean": round(sum(operations) / len(operations), 1),
         "operations_max": round(max(operations), 1),

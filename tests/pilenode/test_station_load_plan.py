@@ -413,7 +413,7 @@ def _check_room(view: View, state: LoadState, port: int, need_a: float) -> None:
         assert fits or alone
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0.3, 6.0), st.integers(0, 60)), min_size=1, max_size=12),
     st.floats(6.7, 20.0),
