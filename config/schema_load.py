@@ -58,8 +58,8 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         5.0
     )
     start_demand_a: Annotated[
-        float, Meta(gt=0, le=16, description="Expected of a charger that is not known from earlier sessions, A")
-    ] = 2.5
+        float, Meta(gt=0, le=16, description="Expected of an unknown charger before five sessions were seen, A")
+    ] = 2.0
     settle_s: Annotated[
         float, Meta(ge=10, le=3600, description="The expected draw is kept free this long after a start, seconds")
     ] = 180.0

@@ -28,6 +28,7 @@ _COMMANDS = {
     "lock": Late("pilenode.cli.lock:lock", Text("断电措施：锁定端口或整柜。", "Lock out a port or the cabinet.")),
     "unlock": Late("pilenode.cli.lock:unlock", Text("解除锁定。", "Lift a lock.")),
     "maintenance": Late("pilenode.cli.lock:maintenance", Text("开始或结束检修。", "Begin or end maintenance.")),
+    "limit": Late("pilenode.cli.limit:limit", Text("下调整柜电流预算。", "Lower the current of all ports together.")),
     "ledger": Late("pilenode.cli.ledger:command", Text("台账、巡检、导出和报告。", "Ledger, inspections, reports.")),
     "stats": Late("pilenode.cli.stats:command", Text("按日或按月统计。", "Statistics by day or month.")),
     "sessions": Late("pilenode.cli.sessions:command", Text("查看最近的会话。", "Show the newest sessions.")),

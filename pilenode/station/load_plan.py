@@ -233,7 +233,7 @@ def _line(rules: LoadRules, state: LoadState, view: View) -> Iterable[_Next]:
         going_on = Resume(one.session)
         yield _Next(one.session, one.port, demand_a, rules.resume_margin_a, from_s, guessed=False, decision=going_on)
     for entry in view.queue:
-        guessed = (entry.owner or "") not in state.forecast.peaks
+        guessed = not state.forecast.knows(entry.owner)
         demand_a = expected_a(rules, state, entry.owner)
         from_s = _again_s(state, entry.order)
         yield _Next(entry.order, entry.port, demand_a, 0.0, from_s, guessed=guessed, decision=Admit(entry.order))
@@ -257,26 +257,24 @@ def _begin(
         for group in groups
     }
     for one in _line(rules, state, view):
-        mine = [group for group in groups if group.has(one.port)]
-        need_a = _need_a(one, mine)
-        fits = all(used[group.name] + need_a <= group.admit_a + _ROUNDING_A for group in mine)
+        needs = [(group, _need_a(one, group)) for group in groups if group.has(one.port)]
+        fits = all(used[group.name] + need_a <= group.admit_a + _ROUNDING_A for group, need_a in needs)
         if fits and now_s >= one.from_s:
             return one.name, one.decision
-        if need_a < math.inf:
-            for group in mine:
+        if all(need_a < math.inf for _, need_a in needs):
+            for group, need_a in needs:
                 used[group.name] += need_a
     return None
 
 
-def _need_a(one: _Next, groups: Iterable[_Group]) -> float:
-    """Return the need of ``one``, A; infinite where it cannot go under the present budgets at all.
+def _need_a(one: _Next, group: _Group) -> float:
+    """Return the need of ``one`` in a group, A; infinite where it cannot go under the present budget at all.
 
     What fits alone is never refused for a margin or for a guess; what is known to draw more than the budget is.
     """
-    admit_a, shed_a = min(group.admit_a for group in groups), min(group.shed_a for group in groups)
-    if admit_a <= 0.0 or (one.demand_a > shed_a and not one.guessed):
+    if group.admit_a <= 0.0 or (one.demand_a > group.shed_a and not one.guessed):
         return math.inf
-    return min(one.demand_a + one.margin_a, admit_a)
+    return min(one.demand_a + one.margin_a, group.admit_a)
 
 
 def expected_a(rules: LoadRules, state: LoadState, owner: str | None) -> float:

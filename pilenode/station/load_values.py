@@ -38,7 +38,7 @@ class LoadRules:
     resume_margin_a: float = 0.5
     max_pauses: int = 3
     close_stagger_s: float = 5.0
-    start_demand_a: float = 2.5
+    start_demand_a: float = 2.0
     settle_s: float = 180.0
     spare_below_a: float = 0.5
     queue_length: int = 20

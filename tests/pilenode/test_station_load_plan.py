@@ -294,20 +294,31 @@ def test_after_a_restart_the_plan_goes_on_from_what_it_sees() -> None:
 
 
 def test_an_owner_is_expected_to_draw_the_most_of_the_last_three_sessions() -> None:
-    """Nobody's sessions teach nothing; the plan learns when a session is gone."""
+    """The plan learns when a session is gone; one without a draw teaches nothing."""
     forecast = Forecast()
     for peak_a in (5.0, 1.0, 2.0):
         forecast = forecast.learn("o", peak_a)
     assert forecast.expected_a("o", 3.0) == 5.0
     assert forecast.learn("o", 1.5).expected_a("o", 3.0) == 2.0
     assert forecast.learn("o", 0.0) == forecast
-    assert forecast.learn(None, 9.0) == forecast
-    assert (forecast.expected_a("p", 3.0), forecast.expected_a(None, 3.0)) == (3.0, 3.0)
     state = LoadState()
     for amps in (1.0, 4.0, 2.0):
         state = decide(RULES, state, View(10.0, (replace(on("a", 1, amps), owner="p"),)), NOW).state
     state = decide(RULES, state, View(10.0), NOW).state
     assert (expected_a(RULES, state, "p"), state.known) == (4.0, {})
+
+
+def test_of_a_stranger_is_expected_what_three_of_four_stayed_below() -> None:
+    """The configured guess until five sessions were seen; sessions without an owner teach this too."""
+    forecast = Forecast()
+    for peak_a in (5.0, 1.0, 2.0, 4.0):
+        forecast = forecast.learn(None, peak_a)
+    assert (forecast.expected_a("p", 3.0), forecast.expected_a(None, 3.0)) == (3.0, 3.0)
+    forecast = forecast.learn("o", 3.5)
+    assert (forecast.expected_a("p", 3.0), forecast.expected_a(None, 3.0)) == (4.0, 4.0)
+    for _ in range(30):
+        forecast = forecast.learn(None, 1.0)
+    assert (forecast.expected_a("p", 3.0), forecast.peaks) == (1.0, {"o": (3.5,)})
 
 
 def test_only_so_many_owners_are_remembered() -> None:
@@ -324,21 +335,21 @@ _STEPS = st.lists(
     st.tuples(
         st.sampled_from(["join", "finish", "budget", "nothing", "nothing"]), st.integers(0, 7), st.floats(0.0, 6.0)
     ),
-    min_size=30,
-    max_size=120,
+    min_size=20,
+    max_size=80,
 )
 _TIGHT = LoadRules(
     10.0,
     min_on_s=60.0,
     min_off_s=40.0,
     settle_s=20.0,
-    queue_wait_s=400.0,
+    queue_wait_s=200.0,
     max_pauses=2,
     feeders=(Feeder("left", frozenset({0, 1, 2}), 5.0),),
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(_STEPS)
 def test_whatever_is_drawn_the_rules_are_kept(steps: list[tuple[str, int, float]]) -> None:
     """Admission on prediction, dwell times, stagger, pause counts and places in the queue, in every history."""
@@ -369,7 +380,8 @@ def _check_step(cabinet: Cabinet, before: dict[str, float], *, fell: bool) -> No
     state = outcome.state
     for decision in outcome.decisions:
         if isinstance(decision, Admit):
-            assert decision.order == view.queue[0].order or any(one.port <= 2 for one in view.queue)
+            first = next(one for one in view.queue if now_s - one.since_s < _TIGHT.queue_wait_s)
+            assert decision.order == first.order or first.port in _TIGHT.feeders[0].ports
             port = next(one.port for one in view.queue if one.order == decision.order)
             _check_room(view, state, port, expected_a(_TIGHT, state, decision.order))
         elif isinstance(decision, Resume):
@@ -401,7 +413,7 @@ def _check_room(view: View, state: LoadState, port: int, need_a: float) -> None:
         assert fits or alone
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0.3, 6.0), st.integers(0, 60)), min_size=1, max_size=12),
     st.floats(6.7, 20.0),
