@@ -105,6 +105,15 @@ REFUSALS = (
     "not_fitted",
     "too_little_energy",
     "test_running",
+    "in_maintenance",
+    "lock_conflict",
+    "lock_in_past",
+    "lock_period",
+    "unknown_lock",
+    "lock_not_yours",
+    "unknown_entry",
+    "measure_needed",
+    "entry_of_lock",
 )
 
 
