@@ -156,7 +156,7 @@ def test_maintenance_is_begun_and_ended(run: Run, cabinet: Cabinet) -> None:
     status, out, _ = run("maintenance", "off", "2")
     assert (status, out) == (0, "Maintenance of port 2 is over.\n")
     assert [(lock.port, lock.kind) for lock in cabinet.status().locks] == [(2, "lockout"), (None, "maintenance")]
-    assert run("maintenance", "off", "--cabinet", "--lang", "zh")[1] == "整柜结束检修。\n"
+    assert run("maintenance", "off", "--cabinet", "--lang", "zh")[1] == "整柜：结束检修。\n"
 
 
 @pytest.mark.usefixtures("shanghai")
