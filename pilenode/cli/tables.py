@@ -133,7 +133,7 @@ def _head(terminal: Terminal, reply: StatusReply) -> Table:
     if attention is not None:
         grid.add_row(pick("试验", "Tests"), attention)
     for lock in reply.locks:
-        grid.add_row(pick("锁定", "Lock"), Styled(*oversight_lines.lock(terminal, lock, _when)))
+        grid.add_row(pick("锁定", "Lock"), Styled(*oversight_lines.lock(terminal, lock)))
     if reply.ledger is not None and (reply.ledger.open or reply.ledger.in_progress):
         grid.add_row(pick("台账", "Ledger"), Styled(*oversight_lines.ledger(terminal, reply.ledger)))
     if any(reply.dropped.values()):

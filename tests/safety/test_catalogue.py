@@ -125,6 +125,15 @@ REFUSALS = (
     "tariff_no_tiers",
     "tariff_tiers",
     "tariff_older",
+    "in_maintenance",
+    "lock_conflict",
+    "lock_in_past",
+    "lock_period",
+    "unknown_lock",
+    "lock_not_yours",
+    "unknown_entry",
+    "measure_needed",
+    "entry_of_lock",
 )
 
 
