@@ -25,7 +25,7 @@ _COMMANDS = {
     "stop": Late("pilenode.cli.orders:stop", Text("停止端口上的充电。", "Stop the session on a port.")),
     "reset": Late("pilenode.cli.orders:reset", Text("复位锁定的故障。", "Reset a latched fault.")),
     "sessions": Late("pilenode.cli.sessions:command", Text("查看最近的会话。", "Show the newest sessions.")),
-    "card": Late("pilenode.cli.card:command", Text("查看读卡器读到什么。", "Show what the card readers read.")),
+    "card": Late("pilenode.cli.card:command", Text("读卡器、卡和名单。", "Card readers, cards and lists of cards.")),
     "tests": Late("pilenode.cli.periodic:command", Text("查看或进行周期试验。", "Show or run the periodic tests.")),
     "meter": Late(
         "pilenode.cli.meter:command",

@@ -116,6 +116,8 @@ def _head(terminal: Terminal, reply: StatusReply) -> Table:
         else Styled(f"{pick('故障', 'failed')} {problem}", "red")
     )
     grid.add_row(pick("记录", "Journal"), journal)
+    if reply.readers:
+        grid.add_row(pick("读卡器", "Readers"), _readers(terminal, reply))
     attention = _attention(terminal, reply.tests)
     if attention is not None:
         grid.add_row(pick("试验", "Tests"), attention)
@@ -123,6 +125,15 @@ def _head(terminal: Terminal, reply: StatusReply) -> Table:
         dropped = ", ".join(f"{source} {count}" for source, count in reply.dropped.items() if count)
         grid.add_row(pick("丢弃", "Dropped"), dropped)
     return grid
+
+
+def _readers(terminal: Terminal, reply: StatusReply) -> Styled:
+    """Return how many card readers are ready, which are not, and what keeps cards from being taken."""
+    troubled = [f"{one.reader} [{one.code}]" for one in reply.readers if one.code is not None]
+    trouble = reply.cards.trouble if reply.cards is not None else None
+    troubled += [f"[{trouble}]"] if trouble is not None else []
+    ready = f"{sum(one.code is None for one in reply.readers)}/{len(reply.readers)} {terminal.pick('就绪', 'ready')}"
+    return Styled("; ".join([ready, *troubled]), "yellow" if troubled else "green")
 
 
 def _attention(terminal: Terminal, tests: Iterable[PeriodicTest]) -> Styled | None:
