@@ -2,13 +2,14 @@
 
 A session by card costs its reserve while it has no price, and its price from then on. It counts
 - as *debt* of the cabinet until the backend has acknowledged its end;
-- against the *day* of its card on every local day that it touches, as long as it is debt, and to the end of the day
-  when it was started without the backend: what was acknowledged later was lent all the same.
+- against the *day* of its card on every local day that it touches, as long as it is debt, and to the end of the last
+  such day when it was started without the backend: what was acknowledged later was lent all the same.
 
 Days. A session whose start has no trusted time is put in its day by the clock that counts through (``boottime``) once
 the time is known in the same boot; an end that nobody can place was a day after the start at most. One whose day
-nobody can tell counts as today until it is acknowledged, and to the end of its boot. Without a trusted clock now, today is all of those, all debt, and the last day that the journal
-knows. A day that lies ahead, because the clock was set back, counts as today.
+nobody can tell counts as today until it is acknowledged, and to the end of its boot. Without a trusted clock now,
+today is all of those, all debt, and the last day that the journal knows. A day that lies ahead, because the clock was
+set back, counts as today.
 """
 
 from __future__ import annotations

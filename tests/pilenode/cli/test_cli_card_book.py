@@ -124,9 +124,9 @@ def test_learning_that_finds_no_card(run: Run, answers: Answers, monkeypatch: py
     """Ends with a code; a card that was learned before does not count."""
     monkeypatch.setattr(card_book, "_PATIENCE_S", 0.05)
     answers.facts = [msgspec.structs.replace(LEARNED, seq=5)]
-    status, out, _ = run("card", "learn", "--json")
+    status, _, err = run("card", "learn", "--json")
     assert status != 0
-    assert "card_not_seen" in out
+    assert "card_not_seen" in err
 
 
 def test_learning_needs_a_reader_and_a_day(run: Run, answers: Answers) -> None:
