@@ -141,7 +141,7 @@ def test_a_reader_opens_what_its_kind_needs_and_nothing_else(name: str) -> None:
 
 
 def test_every_reader_has_a_drop_in_and_lgpio_a_place_for_its_pipe() -> None:
-    """lgpio makes a named pipe in $LG_WD: the unit's own run-time directory."""
+    """Lgpio makes a named pipe in $LG_WD: the unit's own run-time directory."""
     assert {path.name for path in (UNITS / "readers").iterdir()} == set(READERS)
     folder = read_unit(STATION)["RuntimeDirectory"][0]
     assert read_unit("readers/reader-gpio.conf")["Environment"] == [f"LG_WD=%t/{folder}"]
