@@ -129,6 +129,8 @@ def _head(terminal: Terminal, reply: StatusReply) -> Table:
     grid.add_row(pick("记录", "Journal"), journal)
     if reply.clock is not None:
         grid.add_row(pick("时钟", "Clock"), _clock(terminal, reply.clock))
+    if reply.readers:
+        grid.add_row(pick("读卡器", "Readers"), _readers(terminal, reply))
     attention = _attention(terminal, reply.tests)
     if attention is not None:
         grid.add_row(pick("试验", "Tests"), attention)
@@ -158,6 +160,15 @@ def _clock(terminal: Terminal, clock: ClockStatus) -> Styled:
         ago = duration(max(0, clock.anchor_age_ms) / 1000)
         parts.append(terminal.pick(f"锚点 {ago} 前", f"anchored {ago} ago"))
     return Styled("  ".join(parts), "yellow" if clock.uncertainty_ms is None else "green")
+
+
+def _readers(terminal: Terminal, reply: StatusReply) -> Styled:
+    """Return how many card readers are ready, which are not, and what keeps cards from being taken."""
+    troubled = [f"{one.reader} [{one.code}]" for one in reply.readers if one.code is not None]
+    trouble = reply.cards.trouble if reply.cards is not None else None
+    troubled += [f"[{trouble}]"] if trouble is not None else []
+    ready = f"{sum(one.code is None for one in reply.readers)}/{len(reply.readers)} {terminal.pick('就绪', 'ready')}"
+    return Styled("; ".join([ready, *troubled]), "yellow" if troubled else "green")
 
 
 def _attention(terminal: Terminal, tests: Iterable[PeriodicTest]) -> Styled | None:

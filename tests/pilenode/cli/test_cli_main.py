@@ -317,6 +317,8 @@ def test_the_manual_is_complete_and_fresh(name: str, language: str) -> None:
         Entry,
         Step,
         Check,
+        messages.ReaderReport,
+        messages.CardsReport,
     ):
         for field in msgspec.structs.fields(struct):
             assert f"`{field.name}`" in text or f'"{field.name}"' in text, f"{field.name} is missing in {name}"
