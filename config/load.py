@@ -17,7 +17,10 @@ from config import budget as promise
 from config import cross_probe
 from config.cross import config_findings, pick
 from config.cross_channel import channel_findings
+from config.cross_load import load_findings
 from config.cross_reader import reader_findings
+from config.cross_session import session_findings
+from config.cross_tariff import tariff_findings
 from config.errors import ConfigError
 from config.meter_files import load_meter as load_meter  # noqa: PLC0414 - what this module offers, too
 from config.meter_files import meters as meters  # noqa: PLC0414
@@ -101,6 +104,9 @@ def _judge(text: str, file: str, folder: Path) -> tuple[Merged | None, list[Prob
         *channel_findings(clean, fitted),
         *cross_probe.probe_findings(clean, merged),
         *reader_findings(clean),
+        *tariff_findings(clean),
+        *session_findings(clean),
+        *load_findings(clean),
     ]
     problems += [*place(findings, source, profile), *broken]
     if problems:

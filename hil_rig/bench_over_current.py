@@ -37,9 +37,11 @@ OVERLOAD_W = 2 * 6.0 * 220.0 * 0.98
 _BUSY_LOOPS = 4
 
 
-def measure(directory: Path, count: int) -> Iterator[Figure]:
-    """Yield one figure per condition: step to open relay, ms."""
+def measure(directory: Path, count: int, only: str | None = None) -> Iterator[Figure]:
+    """Yield one figure per condition, or that of one of them: step to open relay, ms."""
     for number, (condition, trouble) in enumerate(CONDITIONS.items()):
+        if only not in (None, condition):
+            continue
         with ExitStack() as stack:
             disk = stack.enter_context(SmallDisk(directory / f"disk-{number}"))
             broker = stack.enter_context(Broker())

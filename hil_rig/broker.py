@@ -10,7 +10,9 @@ import argparse
 import asyncio
 import contextlib
 import getpass
+import itertools
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -24,7 +26,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from hil_rig.child import environment, python
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 Kind = Literal["mosquitto", "amqtt"]
 
@@ -42,12 +44,29 @@ def find_mosquitto() -> str | None:
     return shutil.which("mosquitto", path=path)
 
 
+#: Below the ports that Linux gives to connections (32768 and up): while a broker is down, nobody gets its port.
+_PORTS = range(20_000, 32_000)
+
+
 def free_port() -> int:
-    """Return a TCP port on loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port on loopback that nobody listens on now.
+
+    Programs that ask at the same time get different ones: each begins at a random place and goes on from there.
+    """
+    for _ in _PORTS:
+        port = next(_next_port)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise BrokerError("no port is free")
+
+
+def _from_anywhere() -> Iterator[int]:
+    begin = secrets.randbelow(len(_PORTS))
+    return itertools.cycle((*_PORTS[begin:], *_PORTS[:begin]))
+
+
+_next_port = _from_anywhere()
 
 
 class Broker:

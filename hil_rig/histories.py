@@ -29,7 +29,21 @@ from safety.inputs import PortInputs
 from safety.limits import CabinetLimits, PortLimits
 from safety.port import PortStatus
 from safety.reading import MeterReading, Missing, MissingReason, ProbeReading
-from safety.state import Contact, Grant, Inputs, Orders, Plan, Release, Renew, Request, Reset, RunTest, Settings, State
+from safety.state import (
+    Amend,
+    Contact,
+    Grant,
+    Inputs,
+    Orders,
+    Plan,
+    Release,
+    Renew,
+    Request,
+    Reset,
+    RunTest,
+    Settings,
+    State,
+)
 
 LIMITS = PortLimits()
 SETTINGS = Settings(
@@ -152,12 +166,15 @@ class History:
         dice = self.dice
         port = dice.choice((1, 1, 2, 2, 3, 3, 9))
         session, ttl_s = dice.choice(_SESSIONS), dice.choice((0.2, 5.0, 60.0, 1000.0))
-        kind = dice.choice(("grant",) * 6 + ("renew",) * 3 + ("release", "reset", "reset", "test"))
+        kind = dice.choice(("grant",) * 6 + ("renew",) * 3 + ("amend", "release", "reset", "reset", "test"))
         if kind == "grant":
             plan = Plan(dice.choice((None, 1.0, 100.0)), dice.choice((None, 3.0, 600.0)))
             return Grant(0, port, session, ttl_s, plan)
         if kind == "renew":
             return Renew(0, port, session, ttl_s)
+        if kind == "amend":
+            limits = (dice.choice((None, 0.001, 100.0)), dice.choice((None, 3.0, 600.0)), dice.choice((None, 30.0)))
+            return Amend(0, port, session, Plan(*limits, for_amount=dice.choice((False, True))))
         if kind == "release":
             return Release(0, port, session, dice.choice(("user", "remote", "over_current", "nonsense")))
         if kind == "reset":

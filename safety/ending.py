@@ -27,23 +27,38 @@ def why_end(
         return port, faults[0], error.reason.value if error is not None and faults[0] == "meter_lost" else ""
     if now >= port.lease_until_s:
         return port, "lease_expired", ""
-    if port.plan.deadline_s is not None and now - port.armed_at_s >= port.plan.deadline_s:
-        return port, "planned_deadline", f"{now - port.armed_at_s:.0f} s"
+    reason, detail = why_planned(port, inputs, now)
+    if reason is not None:
+        return port, reason, detail
     if port.status is PortStatus.ON and port.closed_at_s is not None and isinstance(inputs.meter, MeterReading):
         return _completed(port, inputs.meter, inputs, settings, now - port.closed_at_s)
     return port, None, ""
 
 
+def why_planned(port: PortState, inputs: PortInputs, now: float) -> tuple[str | None, str]:
+    """Return which part of its plan a live session has used up, or None, and a detail.
+
+    Without a reading the deadline alone is judged: a port that is closed without one is opened by the rules.
+    """
+    plan, reading = port.plan, inputs.meter
+    if plan.deadline_s is not None and now - port.armed_at_s >= plan.deadline_s:
+        return "hours_ended" if plan.for_hours else "planned_deadline", f"{now - port.armed_at_s:.0f} s"
+    if port.status is not PortStatus.ON or port.closed_at_s is None or not isinstance(reading, MeterReading):
+        return None, ""
+    on_s = now - port.closed_at_s
+    if plan.duration_s is not None and on_s >= plan.duration_s:
+        return "planned_duration", f"{on_s:.0f} s"
+    used_wh = _used_wh(port, reading)
+    if plan.energy_wh is not None and used_wh is not None and used_wh >= plan.energy_wh:
+        return "planned_amount" if plan.for_amount else "planned_energy", f"{used_wh:.1f} Wh"
+    return None, ""
+
+
 def _completed(
     port: PortState, reading: MeterReading, inputs: PortInputs, settings: Settings, on_s: float
 ) -> tuple[PortState, str | None, str]:
-    if port.plan.duration_s is not None and on_s >= port.plan.duration_s:
-        return port, "planned_duration", f"{on_s:.0f} s"
     if on_s >= settings.max_duration_s:
         return port, "max_duration", f"{on_s:.0f} s"
-    used_wh = _used_wh(port, reading)
-    if port.plan.energy_wh is not None and used_wh is not None and used_wh >= port.plan.energy_wh:
-        return port, "planned_energy", f"{used_wh:.1f} Wh"
     if port.completion is None or reading.taken_s <= port.sampled_s:
         return port, None, ""
     probe = inputs.probe

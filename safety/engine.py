@@ -14,11 +14,12 @@ from safety import circuits, contactor, proof, requests
 from safety.cabinet import drive_contactor, judge_cabinet, next_to_close, shed
 from safety.catalogue import CATALOGUE, Effect, Latch
 from safety.contacts import judge_contacts
-from safety.ending import end, settle, why_end
+from safety.ending import end, settle, why_end, why_planned
 from safety.hazards import judge
 from safety.port import PortStatus, Signal
 from safety.reading import MeterReading, ProbeReading
 from safety.state import (
+    Amend,
     Answer,
     CabinetState,
     Event,
@@ -225,6 +226,11 @@ def _answer_port(
         port, code, detail = requests.grant(state, port, inputs, request, now)
     elif isinstance(request, Renew):
         port, code = requests.renew(port, request, state.settings, now)
+    elif isinstance(request, Amend):
+        port, code = requests.amend(port, request, now)
+        reason, detail = why_planned(port, inputs.ports[number], now) if code is None else (None, "")
+        if reason is not None:
+            port, events = end(number, port, Signal.FINISH, reason, detail, now)
     elif isinstance(request, Release):
         code = requests.why_not_release(port, request)
         if code is None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from safety.inputs import PortInputs
-    from safety.state import CabinetState, Inputs, Release, Renew, Reset, RunTest, Settings, State
+    from safety.state import Amend, CabinetState, Inputs, Release, Renew, Reset, RunTest, Settings, State
 
 
 def grant(
@@ -96,6 +96,21 @@ def renew(port: PortState, request: Renew, settings: Settings, now: float) -> tu
     if not port.live:
         return port, "session_ended"
     return replace(port, lease_until_s=now + min(request.ttl_s, settings.cabinet.lease_max_s)), None
+
+
+def amend(port: PortState, request: Amend, now: float) -> tuple[PortState, str | None]:
+    """Return the port under another plan, or the refusal code. Nothing else of it changes, least of all its lease.
+
+    The plan's deadline counts from now; the port keeps it from its grant.
+    """
+    if port.session != request.session:
+        return port, "wrong_session"
+    if not port.live:
+        return port, "session_ended"
+    plan = request.plan
+    if plan.deadline_s is not None:
+        plan = replace(plan, deadline_s=now - port.armed_at_s + plan.deadline_s)
+    return replace(port, plan=plan), None
 
 
 def why_not_release(port: PortState, request: Release) -> str | None:

@@ -56,11 +56,17 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What ends a session on purpose. Energy and duration count from the closing, the deadline from the grant."""
+    """What ends a session on purpose. Energy and duration count from the closing, the deadline from the grant.
+
+    ``for_amount``: the energy was bought with a sum of money; ``for_hours``: the deadline is the end of the hours in
+    which charging is allowed. The end is called after them.
+    """
 
     energy_wh: float | None = None
     duration_s: float | None = None
     deadline_s: float | None = None
+    for_amount: bool = False
+    for_hours: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +157,16 @@ class Renew:
 
 
 @dataclass(frozen=True, slots=True)
+class Amend:
+    """Put another plan in the place of a live session's. Its ``deadline_s`` counts from now; lease and relay stay."""
+
+    ticket: int
+    port: int
+    session: str
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """End a session on purpose."""
 
@@ -181,7 +197,7 @@ class RunTest:
     port: None = None
 
 
-Request = Grant | Renew | Release | Reset | RunTest
+Request = Grant | Renew | Amend | Release | Reset | RunTest
 
 
 @dataclass(frozen=True, slots=True)

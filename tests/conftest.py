@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -32,7 +32,8 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(trylast=True)  # after -k and -m: what nobody asked for is not missing
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out exactly the tests marked ``needs(program)`` whose program is missing."""
+    """Leave out exactly the tests marked ``needs(program)`` whose program is missing; long ones come first."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     not_run: dict[str, list[str]] = {}
     kept, left_out = [], []
     for item in items:
@@ -43,8 +44,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             left_out.append(item)
             not_run.setdefault(program, []).append(item.nodeid)
     config.stash[_NOT_RUN] = not_run
+    if (output := getattr(config, "workeroutput", None)) is not None:
+        output["not_run"] = not_run  # in a parallel run only the workers collect; this goes to the one that reports
     config.hook.pytest_deselected(items=left_out)
     items[:] = kept
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - the plugin has no types
+    """Take over what a worker of a parallel run has left out; all of them leave out the same."""
+    node.config.stash.setdefault(_NOT_RUN, {}).update(getattr(node, "workeroutput", {}).get("not_run", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -32,6 +32,14 @@ export PILENODE_TEST_WHEEL=1 # tests/test_wheel.py: what is imported must be the
 if [ "$#" -gt 0 ]; then
   exec .venv/bin/python -P -m pytest "$@"
 fi
-# First what computes, on every core; then what measures time on real processes, one test after the other.
-.venv/bin/python -P -m pytest -m "not bench" --numprocesses logical --dist loadgroup
-exec .venv/bin/python -P -m pytest -m bench
+# First what computes, on every core. Then what starts real processes: these tests mostly wait, so three at a time still
+# leave a core of two free. At last, by itself, what nothing may run beside.
+#
+# Only the files that hold such tests are collected for the second and third part: collecting all takes longer.
+mapfile -t with_processes < <(grep -rl --include='test_*.py' 'mark\.bench' tests | sort)
+run() {
+  .venv/bin/python -P -m pytest "$@"
+}
+run -m "not bench" --numprocesses logical --dist worksteal
+run -m "bench and not alone" --numprocesses 3 --dist load --maxschedchunk 1 "${with_processes[@]}"
+run -m "bench and alone" "${with_processes[@]}"

@@ -196,10 +196,11 @@ class Server:
 
 def _to_core(ticket: int, request: messages.GuardRequest) -> core.Request:
     if isinstance(request, messages.Grant):
-        plan = core.Plan(request.plan.energy_wh, request.plan.duration_s, request.plan.deadline_s)
-        return core.Grant(ticket, request.port, request.session, request.ttl_s, plan)
+        return core.Grant(ticket, request.port, request.session, request.ttl_s, _plan(request.plan))
     if isinstance(request, messages.Renew):
         return core.Renew(ticket, request.port, request.session, request.ttl_s)
+    if isinstance(request, messages.Amend):
+        return core.Amend(ticket, request.port, request.session, _plan(request.plan))
     if isinstance(request, messages.Release):
         return core.Release(ticket, request.port, request.session, request.reason)
     if isinstance(request, messages.Reset):
@@ -207,6 +208,10 @@ def _to_core(ticket: int, request: messages.GuardRequest) -> core.Request:
     if isinstance(request, messages.RunTest):
         return core.RunTest(ticket, request.kind)
     raise TypeError(f"{type(request).__name__} changes nothing")
+
+
+def _plan(plan: messages.Plan) -> core.Plan:
+    return core.Plan(plan.energy_wh, plan.duration_s, plan.deadline_s, plan.for_amount, plan.for_hours)
 
 
 def _listen(path: Path, *, group_may_write: int | None) -> socket.socket:

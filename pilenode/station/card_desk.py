@@ -10,7 +10,7 @@ With ``per_card_sessions`` above 1 a card (a staff card always) begins further s
 oldest one at this reader when it may not. A staff card ends only where none of the reader's ports is free.
 
 A session by card is paid afterwards, so what it may cost is bounded beforehand: the engine gets ``amount_fen``, ends
-the session there, and writes it into ``session_started`` as ``reserve_fen``.
+the session there, and writes it into ``session_started`` as the limit of its payment.
 
 The engine and everything else are reached through ``Engine``, so that this file can be tried without any of them.
 """

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from pilenode.ipc.messages import Plan, Refused
+from pilenode.ipc.messages import Refused
+from pilenode.ipc.wish import Wish
 from pilenode.station.card_desk import Running
-from pilenode.station.session import why_not
 from pilenode.station.sessions import StartRequest
-from pilenode.station.tariff import price
+from pilenode.station.start_rules import why_not
+from pilenode.upstream.facts_money import Payment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,46 +17,24 @@ if TYPE_CHECKING:
     from pilenode.ipc.messages import Done, StartReply
     from pilenode.station.card_desk import CardStart
     from pilenode.station.sessions import Sessions
-    from pilenode.upstream.facts import TariffTerms
-
-#: Upper bound of ``Plan.energy_wh``.
-_MOST_WH: Final = 100_000
-#: Guard cuts at the first reading above the planned energy. 3,500 W (the most a port may be set to) through the usual
-#: 2 s between two readings are 2 Wh, which must fit the reserve too.
-_OVERSHOOT_WH: Final = 2
-
-
-def energy_wh(amount_fen: int, terms: TariffTerms) -> int | None:
-    """Return the most energy that costs at most ``amount_fen`` under ``terms``, None when it costs nothing."""
-
-    def cost_fen(wh: int) -> int:
-        fees = price(wh, terms)
-        return fees.electricity_fen + fees.service_fen
-
-    if cost_fen(_MOST_WH) <= amount_fen:
-        return None
-    return bisect_right(range(_MOST_WH + 1), amount_fen, key=cost_fen) - 1
 
 
 class CardEngine:
-    """Starts and ends sessions for cards under ``terms``."""
+    """Starts and ends sessions for cards."""
 
-    def __init__(self, sessions: Sessions, terms: TariffTerms) -> None:
+    def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._terms = terms
 
     async def start(self, wish: CardStart) -> StartReply | Refused:
         """Start a session that ends when it costs ``amount_fen``; a refusal is on record already."""
-        most_wh = energy_wh(wish.amount_fen, self._terms)
-        plan = Plan() if most_wh is None else Plan(energy_wh=max(1, most_wh - _OVERSHOOT_WH))
         request = StartRequest(
             port=wish.port,
             order=wish.order,
-            plan=plan,
+            plan=Wish(amount_fen=wish.amount_fen),
             source="card",
             by=wish.reader,
             card=wish.card,
-            reserve_fen=wish.amount_fen,
+            payment=Payment(mode="postpaid", limit_fen=wish.amount_fen),
             offline=wish.offline,
         )
         return await self._sessions.start(request)

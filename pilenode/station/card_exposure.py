@@ -41,11 +41,18 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_MS: Final = 253_402_128_000_000
 
 
-class _Fees(msgspec.Struct):
-    """What is looked for in the end of a session."""
+class _Charged(msgspec.Struct):
+    charged_fen: int
 
-    electricity_fen: int
-    service_fen: int
+
+class _Money(msgspec.Struct):
+    bill: _Charged
+
+
+class _Fees(msgspec.Struct):
+    """What is looked for in the end of a session: what is to be paid."""
+
+    money: _Money
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +110,10 @@ class Exposure:
         if fact.kind == FactKind.SESSION_STARTED:
             started = msgspec.json.decode(fact.body, type=SessionStarted)
             if started.card is not None:
-                self._sessions[name] = Spent(started.card, at, started.offline, started.reserve_fen)
+                self._sessions[name] = Spent(started.card, at, started.offline, started.payment.limit_fen or 0)
         elif fact.kind == FactKind.SESSION_ENDED and name in self._sessions:
             fees = msgspec.json.decode(fact.body, type=_Fees)
-            fen = fees.electricity_fen + fees.service_fen
+            fen = fees.money.bill.charged_fen
             self._sessions[name] = replace(self._sessions[name], fen=fen, ended=at, end_seq=fact.seq)
         if len(self._sessions) > self._keep:
             self._forget()

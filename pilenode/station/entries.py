@@ -34,11 +34,15 @@ class NewFact:
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """The facts one session is made of: its start, its newest durable reading, its end."""
+    """The facts one session is made of: its start, its newest durable reading, its end.
+
+    ``turns``: the ends and beginnings of its legs and the changes of its plan, in order.
+    """
 
     start: Fact
     reading: Fact | None
     end: Fact | None
+    turns: tuple[Fact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

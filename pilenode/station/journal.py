@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pilenode.station.wallclock import Stamp
+    from pilenode.upstream.facts import FactKind
 
 Result = TypeVar("Result")
 
@@ -241,6 +242,10 @@ class Journal:
         """Return the start of the session of ``order``."""
         return await self._read(lambda db: _first(db, schema.ORDER, order))
 
+    async def find_end(self, session: str) -> Fact | None:
+        """Return the end of a session."""
+        return await self._read(lambda db: _first(db, schema.END, session))
+
     async def find_command(self, command: str) -> Fact | None:
         """Return the stored result of the command with that id."""
         return await self._read(lambda db: _first(db, schema.COMMAND, command))
@@ -252,6 +257,24 @@ class Journal:
     async def last_tests(self) -> list[Fact]:
         """Return the newest result of every periodic test."""
         return await self._read(lambda db: [_fact(row) for row in db.execute(schema.LAST_TESTS)])
+
+    async def newest_trusted(self) -> Fact | None:
+        """Return the newest fact whose wall time was trusted."""
+
+        def query(db: sqlite3.Connection) -> Fact | None:
+            row = db.execute(schema.NEWEST_TRUSTED).fetchone()
+            return None if row is None else _fact(row)
+
+        return await self._read(query)
+
+    async def newest_of(self, kind: FactKind) -> Fact | None:
+        """Return the newest fact of a kind."""
+        return await self._read(lambda db: _first(db, schema.NEWEST_OF, kind))
+
+    async def anchors(self, boots: Iterable[str]) -> list[Fact]:
+        """Return the anchors of those boots."""
+        wanted = msgspec.json.encode(sorted(set(boots))).decode()
+        return await self._read(lambda db: [_fact(row) for row in db.execute(schema.ANCHORS, (wanted,))])
 
     async def facts(self, kinds: Sequence[str], after: int, limit: int) -> list[Fact]:
         """Return the oldest facts of ``kinds`` above ``after``."""
@@ -334,4 +357,5 @@ def _first(connection: sqlite3.Connection, query: str, value: str) -> Fact | Non
 
 def _session_facts(connection: sqlite3.Connection, start: sqlite3.Row) -> SessionFacts:
     reading = _first(connection, schema.LAST_READING, start["session"])
-    return SessionFacts(_fact(start), reading, _first(connection, schema.END, start["session"]))
+    turns = tuple(_fact(row) for row in connection.execute(schema.TURNS, (start["session"],)))
+    return SessionFacts(_fact(start), reading, _first(connection, schema.END, start["session"]), turns)

@@ -70,7 +70,25 @@ MIGRATIONS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             """,
         ),
     ),
-    ("0003_kinds", ("CREATE INDEX kinds ON fact (kind, seq)",)),
+    (
+        "0003_kinds",
+        (
+            "CREATE INDEX kinds ON fact (kind, seq)",
+            """
+            CREATE INDEX turns_of_session ON fact (session, seq)
+            WHERE kind IN ('leg_ended', 'leg_started', 'session_modified')
+            """,
+            """
+            CREATE UNIQUE INDEX one_beginning_per_leg ON fact (session, json_extract(body, '$.leg'))
+            WHERE kind = 'leg_started'
+            """,
+            """
+            CREATE UNIQUE INDEX one_end_per_leg ON fact (session, json_extract(body, '$.leg'))
+            WHERE kind = 'leg_ended'
+            """,
+        ),
+    ),
+    ("0004_trusted", ("CREATE INDEX trusted ON fact (seq) WHERE clock != 'none'",)),
 )
 
 INSERT: Final = """
@@ -88,6 +106,10 @@ OPEN_STARTS: Final = """
     ORDER BY seq
 """
 LAST_READING: Final = "SELECT * FROM fact WHERE kind = 'checkpoint' AND session = ? ORDER BY seq DESC LIMIT 1"
+#: What became of a session between its start and its end, without its readings.
+TURNS: Final = """
+    SELECT * FROM fact WHERE kind IN ('leg_ended', 'leg_started', 'session_modified') AND session = ? ORDER BY seq
+"""
 END: Final = "SELECT * FROM fact WHERE kind = 'session_ended' AND session = ?"
 ORDER: Final = "SELECT * FROM fact WHERE kind = 'session_started' AND json_extract(body, '$.order') = ?"
 COMMAND: Final = "SELECT * FROM fact WHERE kind = 'command_result' AND json_extract(body, '$.id') = ?"
@@ -105,6 +127,13 @@ LAST_GUARD_EVENT: Final = """
 LAST_TESTS: Final = """
     SELECT * FROM fact WHERE seq IN
     (SELECT max(seq) FROM fact WHERE kind = 'tested' GROUP BY json_extract(body, '$.test'))
+"""
+#: The newest fact whose wall time was trusted, and the newest of one kind.
+NEWEST_TRUSTED: Final = "SELECT * FROM fact INDEXED BY trusted WHERE clock != 'none' ORDER BY seq DESC LIMIT 1"
+NEWEST_OF: Final = "SELECT * FROM fact WHERE kind = ? ORDER BY seq DESC LIMIT 1"
+#: The anchors of some boots; the boots as a JSON list.
+ANCHORS: Final = """
+    SELECT * FROM fact WHERE kind = 'anchor' AND boot IN (SELECT value FROM json_each(?)) ORDER BY seq
 """
 #: Facts of some kinds after a ``seq``, oldest first; the kinds as a JSON list.
 OF_KINDS: Final = """

@@ -1,43 +1,52 @@
-"""The life of a session as decisions over values: guard's picture and the journal's go in, what to do comes out.
+"""One open session as a value: its legs, what it has used, and what is known of it now. Pure.
 
-Rules of this file:
-- nothing here reads a clock, talks or writes; times are seconds on station's monotonic clock and are passed in;
-- decisions depend on levels, not on edges: what could not be carried out this time is decided again next time;
-- the end of a session comes from guard's own event, which carries the register read with the relay open. Guard's
-  snapshot stands in when the event is gone, the last known reading when guard itself is gone;
-- a register that does not fit is flagged and never corrected silently.
+A session is one order and one settlement. Its power may be interrupted and given again: every stretch with power asked
+for under one lease name of guard is a **leg**. Guard gives a name that ended no power again, so going on is a new leg.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from pilenode.ipc.messages import Refused
-from pilenode.station.tariff import price
-from pilenode.upstream.facts import MAX_CODE, MAX_WORDS, Checkpoint, EnergyFlag, SessionEnded, SessionStarted
-from safety.catalogue import CATALOGUE, Effect
+from pilenode.station.prices import Prices
+from pilenode.station.usage import PowerHistogram
+from pilenode.upstream.facts import (
+    Checkpoint,
+    EnergyCount,
+    EnergyFlag,
+    FactKind,
+    LegEnded,
+    LegStarted,
+    SessionModified,
+    SessionStarted,
+)
+from pilenode.upstream.facts_money import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from pilenode.ipc.messages import GuardEvent, PortSnapshot, Snapshot
+    from pilenode.ipc.messages import GuardEvent, Plan, Snapshot
+    from pilenode.ipc.wish import Wish
     from pilenode.station.entries import SessionFacts
+    from pilenode.upstream.facts import Fact
 
 #: Guard's words for a port that holds a live session (``safety.port.PortStatus``).
 LIVE: Final = frozenset({"armed", "on"})
-#: Guard tells the end only after the register was read with the relay open, at most its meter age limit (10 s) plus
-#: 2 s later. An end that is overdue by more has lost its event.
-END_GRACE_S: Final = 15.0
-#: Renew when less than this part of a lease is left, so that two renewals may fail before anything opens.
-_RENEW_BELOW: Final = 2 / 3
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment of the past as a record tells it. ``wall_ms`` None: no clock could be trusted then."""
+
+    boot: str
+    boottime_ms: int
+    wall_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The newest that is known of a session that has had power."""
+    """The newest that is known of a leg that has had power."""
 
     start_register_mwh: int | None
     register_mwh: int | None
@@ -46,25 +55,91 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Leg:
+    """One stretch with power. ``begun``: when it was written, before guard was asked, with the boot of then."""
+
+    number: int
+    guard_boot: str
+    begun: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the ended legs of a session came to. ``causes``: why each of them ended without ending the session.
+
+    ``pause_ms`` None: how long it was without power is not known.
+    """
+
+    energy_mwh: int = 0
+    on_ms: int = 0
+    flags: tuple[EnergyFlag, ...] = ()
+    pause_ms: int | None = 0
+    causes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A session without power that is to go on. ``cause``: "load", "power" or "guard".
+
+    ``since``: when it last had power, as far as is known. ``reason``: guard's word for the end, None where nobody has
+    told. ``told``: when the end was written.
+    """
+
+    cause: str
+    since: Moment
+    reason: str | None
+    told: Moment
+
+
+@dataclass(frozen=True, slots=True)
 class OpenSession:
-    """A session without an end. What is not in ``started`` is memory of this process, renewed by every snapshot."""
+    """A session without an end: what the journal holds of it, and what this process has seen since.
+
+    ``pause`` is None while a leg runs or is to begin. ``slot``: the checkpoint interval whose reading is durable.
+    ``over_since_s``: since when guard shows the leg as over without having told the end. ``abandoned``: its start was
+    refused after guard was asked, so it must not run. ``stopped``: why it ends, where it was stopped without power and
+    the record could not be written yet. ``held``: the plan that guard is known to have, ``review_ms``: when it must be
+    reckoned anew (boottime). ``last``: when it was last known to have had power, or began.
+    """
 
     session: str
     started: SessionStarted
+    prices: Prices
+    leg: Leg
+    last: Moment
+    plan: Wish
+    begun: Moment
+    before: Before = field(default_factory=Before)
+    pause: Pause | None = None
     reading: Reading | None = None
-    slot: int | None = None  # the checkpoint interval whose reading is durable
-    over_since_s: float | None = None  # since when guard shows it as over without having told the end
-    abandoned: bool = False  # its start was refused after guard was asked; it must not run
+    slot: int | None = None
+    over_since_s: float | None = None
+    abandoned: bool = False
+    stopped: str = ""
+    count: EnergyCount = field(default_factory=EnergyCount)
+    usage: Usage = field(default_factory=Usage)
+    power: PowerHistogram = field(default_factory=PowerHistogram)
+    power_at_ms: int | None = None
+    held: Plan | None = None
+    review_ms: int | None = None
 
     @property
     def port(self) -> int:
         """Return the port it is on."""
         return self.started.port
 
+    @property
+    def lease(self) -> str:
+        """Return the name of the present leg at guard."""
+        return lease_name(self.session, self.leg.number)
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a session ended. ``powered`` False: the relay never closed; None: not known."""
+    """How a leg ended. ``powered`` False: the relay never closed; None: not known.
+
+    ``cause``: why the session goes on all the same ("load", "power", "guard"); empty when this is its end.
+    """
 
     session: str
     reason: str
@@ -74,6 +149,7 @@ class Ending:
     end_register_mwh: int | None = None
     on_ms: int | None = None
     powered: bool | None = None
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,207 +160,110 @@ class News:
     events: tuple[GuardEvent, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Decisions:
-    """What to do now. ``sessions`` is the new picture of those that stay open."""
+def lease_name(session: str, leg: int) -> str:
+    """Return the name of a leg at guard."""
+    return session if leg == 1 else f"{session}.{leg}"
 
-    sessions: Mapping[str, OpenSession]
-    renew: tuple[tuple[int, str], ...] = ()  # port, session
-    release: tuple[tuple[int, str], ...] = ()
-    endings: tuple[Ending, ...] = ()
-    checkpoints: tuple[tuple[OpenSession, Reading], ...] = ()
-    slot: int = 0  # the checkpoint interval that ``checkpoints`` are for
+
+def session_of(lease: str) -> str:
+    """Return the session whose leg has that name at guard."""
+    return lease.partition(".")[0]
+
+
+def moment(fact: Fact) -> Moment:
+    """Return when a fact was written."""
+    return Moment(fact.boot, fact.boottime_ms, None if fact.clock == "none" else fact.wall_ms)
+
+
+def earlier(at: Moment, ms: int) -> Moment:
+    """Return the moment ``ms`` before ``at``."""
+    wall_ms = None if at.wall_ms is None else max(0, at.wall_ms - ms)
+    return replace(at, boottime_ms=at.boottime_ms - ms, wall_ms=wall_ms)
+
+
+def span_ms(earlier: Moment, later: Moment) -> int | None:
+    """Return the time between two moments, ms; None where no clock can tell. Within one boot it is exact."""
+    if earlier.boot == later.boot:
+        return max(0, later.boottime_ms - earlier.boottime_ms)
+    if earlier.wall_ms is None or later.wall_ms is None or later.wall_ms < earlier.wall_ms:
+        return None
+    return later.wall_ms - earlier.wall_ms
+
+
+def opened(session: str, started: SessionStarted, at: Moment) -> OpenSession:
+    """Return a session that has just begun with its first leg."""
+    return OpenSession(session, started, Prices(started.tariff), Leg(1, started.guard_boot, at), at, started.plan, at)
 
 
 def restore(facts: SessionFacts) -> OpenSession:
     """Return an open session as the journal remembers it."""
-    reading = None
-    if facts.reading is not None:
-        durable = msgspec.json.decode(facts.reading.body, type=Checkpoint)
-        reading = Reading(durable.start_register_mwh, durable.register_mwh, durable.on_ms, durable.power_w)
     started = msgspec.json.decode(facts.start.body, type=SessionStarted)
-    return OpenSession(facts.start.session or "", started, reading)
-
-
-def decide(
-    sessions: Mapping[str, OpenSession], news: News, *, now: float, lease_s: float, checkpoint_s: float
-) -> Decisions:
-    """Return what to do about every open session, and about ports that run something nobody knows."""
-    ports = {port.port: port for port in news.snapshot.ports}
-    told = {event.session: event for event in reversed(news.events) if event.kind == "ended"}
-    slot = int(now // checkpoint_s)
-    open_sessions: dict[str, OpenSession] = {}
-    renew, release, endings, checkpoints = [], [], [], []
-    for name, known in sessions.items():
-        port = ports.get(known.port)
-        event = told.get(name)
-        session, ending = _look(known, port, event, news.snapshot.guard_boot, now)
-        if ending is not None:
-            endings.append(ending)
-            continue
-        open_sessions[name] = session
-        if port is None or port.session != name or port.state not in LIVE:
-            continue
-        if session.abandoned:
-            release.append((port.port, name))
-        elif port.lease_left_s is None or port.lease_left_s < lease_s * _RENEW_BELOW:
-            renew.append((port.port, name))
-        if session.reading is not None and session.slot != slot:
-            checkpoints.append((session, session.reading))
-    release += strangers(news.snapshot, sessions)
-    return Decisions(open_sessions, tuple(renew), tuple(release), tuple(endings), tuple(checkpoints), slot)
-
-
-def strangers(snapshot: Snapshot, sessions: Mapping[str, OpenSession]) -> list[tuple[int, str]]:
-    """Return port and session of everything that runs without being known: power without a record."""
-    return [
-        (port.port, port.session)
-        for port in snapshot.ports
-        if port.state in LIVE and port.session is not None and port.session not in sessions
-    ]
-
-
-def why_not(port: int, snapshot: Snapshot, *, taken: bool) -> Refused | None:
-    """Return why no session may start on ``port``, or None. ``taken``: the journal has an open session there."""
-    shown = next((candidate for candidate in snapshot.ports if candidate.port == port), None)
-    if shown is None:
-        return Refused(code="unknown_port")
-    if taken or shown.state in LIVE:
-        return Refused(code="port_busy", detail=shown.session or "")
-    whole = _in_the_way(snapshot.cabinet_faults)
-    if whole:
-        return Refused(code="cabinet_faulty", detail=", ".join(whole)[:MAX_WORDS])
-    if snapshot.test_running is not None:
-        return Refused(code="test_running", detail=snapshot.test_running[:MAX_WORDS])
-    if shown.state == "tripped":
-        return Refused(code="port_faulty", detail=(shown.reason or "")[:MAX_WORDS])
-    standing = _in_the_way(shown.findings)
-    return Refused(code="port_faulty", detail=", ".join(standing)[:MAX_WORDS]) if standing else None
-
-
-def _in_the_way(codes: Iterable[str]) -> list[str]:
-    """Return the codes that keep a session from starting; one that is not known does. Guard has the last word."""
-    return [code for code in codes if code not in CATALOGUE or CATALOGUE[code].effect is not Effect.TELL]
-
-
-def _look(
-    session: OpenSession, port: PortSnapshot | None, event: GuardEvent | None, guard_boot: str, now: float
-) -> tuple[OpenSession, Ending | None]:
-    """Return the session as it looks now, and its end when it has one."""
-    if event is not None:
-        return session, _from_event(session, event)
-    if port is not None and port.session == session.session:
-        if port.closed_for_s is not None and port.state == "on":
-            session = replace(session, reading=_reading(port, port.closed_for_s))
-        if port.state in LIVE:
-            return replace(session, over_since_s=None), None
-        since_s = now if session.over_since_s is None else session.over_since_s
-        session = replace(session, over_since_s=since_s)
-        return session, _from_snapshot(session, port, now - since_s) if now - since_s >= END_GRACE_S else None
-    return session, _without_guard(session, guard_boot)
-
-
-def _reading(port: PortSnapshot, closed_for_s: float) -> Reading:
-    power_w = None if port.power_w is None else round(port.power_w)
-    return Reading(port.start_register_mwh, port.register_mwh, round(closed_for_s * 1000), power_w)
-
-
-def _from_event(session: OpenSession, event: GuardEvent) -> Ending:
-    on_ms = None if event.closed_for_s is None else round(event.closed_for_s * 1000)
-    return Ending(
-        session=session.session,
-        reason=event.code or "interrupted",
-        detail=event.detail,
-        age_ms=max(0, round(event.age_s * 1000)),
-        start_register_mwh=event.start_register_mwh,
-        end_register_mwh=event.register_mwh,
-        on_ms=on_ms,
-        powered=on_ms is not None,
+    session = opened(facts.start.session or "", started, moment(facts.start))
+    for fact in facts.turns:
+        session = _turn(session, fact)
+    if facts.reading is None:
+        return session
+    durable = msgspec.json.decode(facts.reading.body, type=Checkpoint)
+    if durable.leg != session.leg.number or session.pause is not None:
+        return session
+    return replace(
+        session,
+        reading=Reading(durable.start_register_mwh, durable.register_mwh, durable.on_ms, durable.power_w),
+        last=moment(facts.reading),
+        count=durable.count,
+        usage=durable.usage,
+        power=PowerHistogram(tuple(durable.power_ms)),
     )
 
 
-def _from_snapshot(session: OpenSession, port: PortSnapshot, over_for_s: float) -> Ending:
-    on_ms = None if port.closed_for_s is None else round(port.closed_for_s * 1000)
-    return Ending(
-        session=session.session,
-        reason=port.reason or "interrupted",
-        age_ms=round(over_for_s * 1000),
-        start_register_mwh=port.start_register_mwh,
-        end_register_mwh=port.register_mwh,
-        on_ms=on_ms,
-        powered=on_ms is not None,
+def _turn(session: OpenSession, fact: Fact) -> OpenSession:
+    if fact.kind == FactKind.SESSION_MODIFIED:
+        return replace(session, plan=msgspec.json.decode(fact.body, type=SessionModified).plan)
+    if fact.kind == FactKind.LEG_ENDED:
+        return paused(session, msgspec.json.decode(fact.body, type=LegEnded), moment(fact))
+    return gone_on(session, msgspec.json.decode(fact.body, type=LegStarted), moment(fact))
+
+
+def paused(session: OpenSession, body: LegEnded, at: Moment) -> OpenSession:
+    """Return the session without power, after the end of a leg was written at ``at``."""
+    before = session.before
+    # Power that went away with guard or the whole cabinet went away some time after it was last seen.
+    since = earlier(at, body.age_ms) if body.cause == "load" else session.last
+    told_by_guard = body.reason not in {"power_lost", "guard_restarted"}
+    return replace(
+        session,
+        before=replace(
+            before,
+            energy_mwh=before.energy_mwh + body.energy_mwh,
+            on_ms=before.on_ms + body.on_ms,
+            flags=tuple(flag for flag in EnergyFlag if flag in {*before.flags, *body.energy_flags}),
+            causes=(*before.causes, body.cause),
+        ),
+        usage=body.usage,
+        power=PowerHistogram(tuple(body.power_ms)),
+        power_at_ms=None,
+        pause=Pause(body.cause, since, body.reason if told_by_guard else None, at),
+        count=EnergyCount(),
+        reading=None,
+        slot=None,
+        over_since_s=None,
+        held=None,
+        review_ms=None,
     )
 
 
-def _without_guard(session: OpenSession, guard_boot: str) -> Ending:
-    """Return the end of a session that guard knows nothing of.
-
-    The same guard that was asked for it and never held it never gave it power. Another guard has restarted since.
-    """
-    reading = session.reading
-    if guard_boot != session.started.guard_boot:
-        reason, powered = "guard_restarted", None if reading is None else True
-    elif reading is None:
-        reason, powered = "never_energised", False
-    else:
-        reason, powered = "interrupted", True
-    if reading is None:
-        return Ending(session.session, reason, powered=powered)
-    return Ending(
-        session.session, reason, start_register_mwh=reading.start_register_mwh, on_ms=reading.on_ms, powered=powered
+def gone_on(session: OpenSession, body: LegStarted, at: Moment) -> OpenSession:
+    """Return the session with a further leg, which guard has not been asked for yet."""
+    known = (
+        None if session.before.pause_ms is None or body.pause_ms is None else session.before.pause_ms + body.pause_ms
     )
-
-
-def measure(ending: Ending, reading: Reading | None) -> tuple[int, EnergyFlag | None]:
-    """Return the energy of a session in Wh (half up), and why it is not simply a difference of two registers."""
-    if ending.powered is False:
-        return 0, None
-    start, end = ending.start_register_mwh, ending.end_register_mwh
-    last = None if reading is None else reading.register_mwh
-    if start is None and reading is not None:
-        start = reading.start_register_mwh
-    if start is None:
-        return 0, EnergyFlag.NO_READING if end is None and last is None else EnergyFlag.NO_BASELINE
-    floor = start if last is None else max(start, last)
-    if end is None:
-        return _wh(floor - start), EnergyFlag.NO_READING if last is None else EnergyFlag.LAST_READING
-    if end < floor:
-        return _wh(floor - start), EnergyFlag.REGISTER_BACKWARD
-    return _wh(end - start), None
-
-
-def _wh(energy_mwh: int) -> int:
-    return (energy_mwh + 500) // 1000
-
-
-def settle(session: OpenSession, ending: Ending) -> SessionEnded:
-    """Return the end of ``session`` as it is written: energy, duration and both fees."""
-    started = session.started
-    energy_wh, flag = measure(ending, session.reading)
-    fees = price(energy_wh, started.tariff)
-    return SessionEnded(
-        order=started.order,
-        port=started.port,
-        reason=ending.reason[:MAX_CODE],
-        detail=ending.detail[:MAX_WORDS],
-        age_ms=ending.age_ms,
-        start_register_mwh=ending.start_register_mwh,
-        end_register_mwh=ending.end_register_mwh,
-        energy_wh=energy_wh,
-        energy_flag=flag,
-        duration_s=((ending.on_ms or 0) + 500) // 1000,
-        electricity_fen=fees.electricity_fen,
-        service_fen=fees.service_fen,
-        tariff_version=started.tariff.version,
-    )
-
-
-def checkpoint(session: OpenSession, reading: Reading) -> Checkpoint:
-    """Return the reading of a running session as it is made durable."""
-    return Checkpoint(
-        port=session.port,
-        start_register_mwh=reading.start_register_mwh,
-        register_mwh=reading.register_mwh,
-        on_ms=reading.on_ms,
-        power_w=reading.power_w,
+    return replace(
+        session,
+        leg=Leg(body.leg, body.guard_boot, at),
+        before=replace(session.before, pause_ms=known),
+        pause=None,
+        reading=None,
+        slot=None,
+        over_since_s=None,
+        last=at,
     )

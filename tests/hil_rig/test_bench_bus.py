@@ -30,6 +30,7 @@ def test_a_check_that_takes_too_much_is_seen(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.bench
+@pytest.mark.alone
 def test_faulty_replies_cost_readings_and_never_give_wrong_ones(tmp_path: Path) -> None:
     """Every kind of fault ten times over real ptys: nothing wrong, everything recovers."""
     rows = [*bench_bus_faults.measure_faults(tmp_path, 10)]
@@ -39,6 +40,7 @@ def test_faulty_replies_cost_readings_and_never_give_wrong_ones(tmp_path: Path) 
 
 
 @pytest.mark.bench
+@pytest.mark.alone
 def test_a_line_without_its_discipline_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the quiet time, without suspicion, the same bench finds values of other questions."""
     # Just after the time-out: it meets one of the questions that follow.
@@ -62,6 +64,7 @@ def test_a_line_without_its_discipline_is_seen(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.bench
+@pytest.mark.alone
 def test_the_line_runs_near_the_speed_of_the_wire() -> None:
     """Three meters at 9600 baud: no silence is under t3.5, and the best of some cycles is near the limit.
 

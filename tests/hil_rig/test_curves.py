@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hil_rig.curves import FullDetector, full_detector, labels, load, names
 from safety.completion import CompletionLimits
+from safety.hazards import HazardMemory, PortInputs, judge, suspicious
+from safety.limits import PortLimits
+from safety.reading import MeterReading, ProbeReading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,3 +97,47 @@ def test_the_detector_takes_other_limits() -> None:
     detector = FullDetector(CompletionLimits().scaled(100))
     answers = [detector.update(t / 10, 230.0, 0.0, 0.0, 30.0) for t in range(70)]
     assert answers.index(next(a for a in answers if a)) == 60
+
+
+CUTS = {"over_current": "overload", "over_power": "overload", "over_temperature": "over_temperature"}
+
+
+def by_every_rule(rows: list[tuple[float, float, float, float, float]]) -> tuple[float, str] | None:
+    """Return when and for what the whole of the protective rules cuts first, in the words of the labels."""
+    limits, memory = PortLimits(current_limit_a=10.0, power_limit_w=1000.0), HazardMemory()
+    doubted: MeterReading | None = None
+    for t_s, volts, amps, watts, celsius in rows:
+        newest = MeterReading(t_s, volts, amps, watts)
+        inputs = PortInputs(newest, probe=ProbeReading(t_s, celsius))
+        if suspicious(newest, limits) and doubted is None:
+            doubted = newest
+            continue
+        if doubted is not None and suspicious(newest, limits):
+            inputs = replace(inputs, earlier=(doubted,))
+        doubted = None
+        memory, found = judge(memory, inputs, limits, t_s)
+        code = next((code for code in found if code in CUTS), None)
+        if code is not None:
+            return t_s, CUTS[code]
+    return None
+
+
+def test_the_rules_that_are_left_out_would_change_nothing() -> None:
+    """Rough random sessions are cut at the same reading for the same reason as by all protective rules together."""
+    words: dict[str | None, int] = {}
+    for seed in range(60):
+        dice = random.Random(seed)  # noqa: S311 - noise, not a secret
+        warm, load_a = dice.choice([25.0, 60.0, 77.0]), dice.choice([2.0, 9.0, 9.5])
+        rows = []
+        for second in range(200):
+            warm = min(99.0, max(-40.0, warm + dice.gauss(0.1, dice.choice([0.3, 0.3, 9.0]))))
+            amps = abs(dice.gauss(load_a, 1.0)) + dice.choice([0.0] * 30 + [2.0, 8.0, 30.0])
+            volts = dice.choice([220.0] * 20 + [0.0, 150.0, 275.0])
+            rows.append((float(second), volts, amps, 100 * amps, warm))
+        detector = full_detector()
+        answers = ((row[0], detector.update(*row)) for row in rows)
+        cut = next(((t_s, answer.split(":")[0]) for t_s, answer in answers if answer is not None), None)
+        assert cut == by_every_rule(rows), seed
+        words[cut and cut[1]] = words.get(cut and cut[1], 0) + 1
+    assert words.keys() == {None, "overload", "over_temperature"}
+    assert min(words.values()) >= 3

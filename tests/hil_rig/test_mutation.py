@@ -176,6 +176,7 @@ def test_tests_that_fail_without_a_mutant_end_it(tmp_path: Path) -> None:
     assert not report_path.exists()
 
 
+@pytest.mark.long
 def test_removed_protective_checks_are_noticed() -> None:
     """Ten of them, spread over all; ``make mutation`` removes every one."""
     done = mutation("--short")

@@ -14,6 +14,8 @@ from hil_rig.wire import Rack, Reply, Timing, crc16
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.alone
+
 TURNAROUND_S = 0.005
 #: Ten registers of unit 1, as a PZEM-004T is asked.
 REQUEST = bytes.fromhex("01 04 00 00 00 0A 70 0D")

@@ -15,7 +15,9 @@ from pilenode.station.cards import Rules
 from pilenode.station.desk import Who
 from pilenode.station.entries import JournalFailedError, NewFact
 from pilenode.station.wallclock import ClockQuality, Stamp
-from pilenode.upstream.facts import Fact, FactKind, SessionEnded, SessionStarted, StartRefused, TariffTerms, canonical
+from pilenode.upstream.facts import Fact, FactKind, SessionEnded, SessionStarted, StartRefused, canonical
+from pilenode.upstream.facts_money import Payment
+from tests.pilenode.bills import NO_BILL, TARIFF
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +33,6 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 #: 2027-01-15 16:00 in Shanghai.
 NOON_MS = 1_800_000_000_000
 LI = Who("cli", "Li")
-TERMS = TariffTerms(version="t", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300)
 
 
 class Rig:
@@ -161,10 +162,11 @@ class Rig:
             port=wish.port,
             source="card",
             by=wish.reader,
-            tariff=TERMS,
+            tariff=TARIFF,
+            tariff_version="t1",
+            payment=Payment(mode="postpaid", limit_fen=wish.amount_fen),
             guard_boot="g",
             card=wish.card,
-            reserve_fen=wish.amount_fen,
             offline=wish.offline,
         )
         self.write(FactKind.SESSION_STARTED, body, name)
@@ -187,6 +189,9 @@ class Rig:
             electricity_fen=fen - fen // 3,
             service_fen=fen // 3,
             tariff_version="t",
+            money=msgspec.structs.replace(
+                NO_BILL, bill=msgspec.structs.replace(NO_BILL.bill, total_fen=fen, charged_fen=fen)
+            ),
         )
         self.write(FactKind.SESSION_ENDED, body, session)
 

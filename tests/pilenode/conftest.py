@@ -18,6 +18,7 @@ from pilenode import log
 from pilenode.ipc.codec import MAX_REQUEST, Decoder, FrameError, encode
 from pilenode.ipc.messages import (
     PROTOCOL,
+    Amend,
     Done,
     Events,
     GetEvents,
@@ -186,7 +187,7 @@ class FakeGuard:
             case _:
                 return self._change(request)
 
-    def _change(self, request: Grant | Renew | Release) -> GuardReply:
+    def _change(self, request: Grant | Renew | Amend | Release) -> GuardReply:
         shown = self.ports[request.port]
         live = shown.state in LIVE and shown.session == request.session
         if isinstance(request, Grant):
@@ -197,7 +198,7 @@ class FakeGuard:
             return Refused(code="wrong_session" if shown.session != request.session else "session_ended")
         elif isinstance(request, Renew):
             self.set(request.port, lease_left_s=request.ttl_s)
-        else:
+        elif isinstance(request, Release):
             self.end(request.port, request.reason, shown.register_mwh)
         return Done()
 

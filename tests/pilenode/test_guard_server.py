@@ -18,7 +18,7 @@ from pilenode.guard.rights import Rights
 from pilenode.guard.server import Server
 from pilenode.ipc import messages
 from pilenode.ipc.codec import MAX_REQUEST, Decoder, encode
-from safety.state import Answer, Grant
+from safety.state import Amend, Answer, Grant, Plan, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +35,7 @@ class Office:
         self.path = path
         self.server = Server(path, allowed, self.read)
         self.granted: list[str] = []
+        self.taken: list[Request] = []
         self.code: str | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -49,6 +50,7 @@ class Office:
         while not self._stop.is_set():
             self.server.serve(0.005)
             taken = self.server.take()
+            self.taken += taken
             self.granted += [request.session for request in taken if isinstance(request, Grant)]
             self.server.answer(tuple(Answer(request.ticket, self.code) for request in taken))
 
@@ -106,6 +108,30 @@ def test_answers_keep_the_order_of_requests(office: Office) -> None:
         replies = peer.ask(messages.Hello(), GRANT, messages.Hello(), GRANT)
     assert [type(reply) for reply in replies] == [messages.Welcome, messages.Done, messages.Welcome, messages.Done]
     assert office.granted == ["s", "s"]
+
+
+def test_a_plan_reaches_the_core_as_it_was_asked_for(office: Office) -> None:
+    """Of a grant and of an amendment: every limit in its place, and what the energy was bought with."""
+    plan = messages.Plan(energy_wh=1.5, duration_s=2.5, deadline_s=3.5, for_amount=True, for_hours=True)
+    core = Plan(energy_wh=1.5, duration_s=2.5, deadline_s=3.5, for_amount=True, for_hours=True)
+    with Peer(office.path) as peer:
+        granted = messages.Grant(port=1, session="s", ttl_s=10.0, plan=plan)
+        assert peer.ask(granted, messages.Amend(port=2, session="t", plan=plan)) == [messages.Done()] * 2
+    assert office.taken == [Grant(1, 1, "s", 10.0, core), Amend(2, 2, "t", core)]
+
+
+def test_an_amendment_needs_a_right_and_a_plan_in_range(tmp_path: Path) -> None:
+    """A stranger is refused; a limit of zero is malformed like any other garbage."""
+    office = Office(tmp_path / "guard.sock", Rights(frozenset(), None))
+    try:
+        amend = messages.Amend(port=1, session="s", plan=messages.Plan(energy_wh=1.5))
+        with Peer(office.path) as peer:
+            assert peer.ask(amend) == [messages.Refused(code="not_allowed")]
+            peer.socket.sendall(encode(amend).replace(b'"energy_wh":1.5', b'"energy_wh":0.0'))
+            assert peer.closed()
+        assert office.taken == []
+    finally:
+        office.close()
 
 
 def test_a_refusal_carries_its_code(office: Office) -> None:

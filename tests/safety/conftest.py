@@ -12,6 +12,7 @@ from safety.hazards import PortInputs
 from safety.limits import CabinetLimits, PortLimits
 from safety.reading import MeterReading, Missing, MissingReason, ProbeReading
 from safety.state import (
+    Amend,
     Answer,
     Contact,
     Event,
@@ -132,6 +133,10 @@ class Desk:
     def renew(self, port: int, session: str = "s", ttl_s: float = 60.0) -> str | None:
         """Ask for a longer lease."""
         return self.ask(Renew(self.ticket(), port, session, ttl_s))
+
+    def amend(self, port: int, plan: Plan, session: str = "s") -> str | None:
+        """Ask for another plan."""
+        return self.ask(Amend(self.ticket(), port, session, plan))
 
     def release(self, port: int, session: str = "s", reason: str = "user") -> str | None:
         """Ask for the end of a session."""

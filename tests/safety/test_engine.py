@@ -463,3 +463,59 @@ def test_the_record_of_a_replacement_is_an_event(desk: Desk) -> None:
         (1, "relay_worn", "relay K1 replaced"),
         (None, "contactor_worn", "contactor replaced"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("plan", "reason"),
+    [
+        (Plan(energy_wh=30.1), None),
+        (Plan(energy_wh=30.0), "planned_energy"),
+        (Plan(energy_wh=0.001), "planned_energy"),
+        (Plan(energy_wh=30.0, for_amount=True), "planned_amount"),
+        (Plan(duration_s=11.0), None),
+        (Plan(duration_s=9.0), "planned_duration"),
+        (Plan(deadline_s=0.01), None),
+        (Plan(), None),
+    ],
+)
+def test_an_amendment_at_or_below_what_is_used_ends_in_the_same_tick(
+    desk: Desk, plan: Plan, reason: str | None
+) -> None:
+    """30 Wh and 10 s after the closing; the deadline is new, so nothing of it is used."""
+    desk.amps[1] = 1.0
+    desk.switch_on(1, plan=Plan(energy_wh=1000.0))
+    desk.run(10.0)
+    desk.wh[1] = 530.0
+    desk.tick()
+    lease_until_s = desk.port(1).lease_until_s
+    assert desk.amend(1, plan) is None
+    assert (1 in desk.orders.closed) is (reason is None)
+    assert (desk.port(1).reason, desk.port(1).lease_until_s) == (reason, lease_until_s)
+    assert [event.code for event in desk.kinds("opened")] == ([] if reason is None else [reason])
+
+
+def test_an_amended_deadline_counts_from_the_amendment(desk: Desk) -> None:
+    """However long the session has run: two seconds from now are two seconds from now."""
+    desk.switch_on(1, ttl_s=60.0, plan=Plan(deadline_s=10.0))
+    desk.run(8.0)
+    assert desk.amend(1, Plan(deadline_s=4.0)) is None
+    desk.run(3.9)
+    assert desk.port(1).live
+    desk.run(0.2)
+    assert desk.port(1).reason == "planned_deadline"
+    assert desk.amend(1, Plan(deadline_s=100.0)) == "session_ended"
+    desk.run(1.0)
+    assert desk.orders.closed == frozenset()
+
+
+def test_a_waiting_session_can_be_amended(desk: Desk) -> None:
+    """Before its relay closes nothing is used; the new plan holds once it is on."""
+    desk.tick(Grant(desk.ticket(), 1, "s", 60.0, Plan(energy_wh=5.0)))
+    assert desk.amend(1, Plan(duration_s=3.0)) is None
+    desk.run(1.0)
+    assert desk.orders.closed == {1}
+    desk.wh[1] = 600.0
+    desk.run(1.5)
+    assert desk.orders.closed == {1}
+    desk.run(1.0)
+    assert desk.port(1).reason == "planned_duration"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +12,19 @@ from safety.hazards import PortInputs
 from safety.limits import PortLimits
 from safety.port import PortStatus
 from safety.reading import MeterReading, Missing, MissingReason
-from safety.state import Contact, Grant, Inputs, Plan, Release, Renew, Request, Reset, Settings, State
+from safety.state import (
+    Amend,
+    Contact,
+    Grant,
+    Inputs,
+    Plan,
+    Release,
+    Renew,
+    Request,
+    Reset,
+    Settings,
+    State,
+)
 
 LIMITS = PortLimits()
 SETTINGS = Settings(ports={1: LIMITS, 2: LIMITS}, contacts=(Contact("smoke", "smoke", 0.1),))
@@ -24,6 +36,13 @@ REQUESTS = st.one_of(
         Grant, st.just(0), PORTS, SESSIONS, st.floats(0.01, 100.0), st.builds(Plan, st.none() | st.floats(0.1, 5.0))
     ),
     st.builds(Renew, st.just(0), PORTS, SESSIONS, st.floats(0.01, 100.0)),
+    st.builds(
+        Amend,
+        st.just(0),
+        PORTS,
+        SESSIONS,
+        st.builds(Plan, *[st.none() | st.floats(0.1, 5.0)] * 3, st.booleans()),
+    ),
     st.builds(Release, st.just(0), PORTS, SESSIONS, st.sampled_from(["user", "remote", "over_current", "nonsense"])),
     st.builds(Reset, st.just(0), PORTS | st.none()),
 )
@@ -128,3 +147,41 @@ def test_a_refusal_leaves_the_state_unchanged(moments: list[Moment], request: Re
     without, _, _ = safety.step(state, plain, now + 0.05)
     if orders.answers[0].code is not None:
         assert with_request == without
+
+
+PLANS = st.builds(Plan, *[st.none() | st.floats(0.001, 500.0)] * 3, st.booleans(), st.booleans())
+
+
+@settings(max_examples=100, deadline=None)
+@given(MOMENTS, PORTS, SESSIONS, PLANS)
+def test_an_amendment_gives_nothing_but_a_plan(moments: list[Moment], port: int, session: str, plan: Plan) -> None:
+    """It closes no relay, extends no lease and revives nothing: at most it ends the session it names, for its plan."""
+    history = replay(moments)
+    if not history:
+        return
+    _, state, inputs, _, now = history[-1]
+    plain = Inputs(inputs.ports, inputs.contacts, (), inputs.latch_store_ok)
+    asked = replace(plain, requests=(Amend(1, port, session, plan),))
+    amended, orders, _ = safety.step(state, asked, now + 0.05)
+    without, _, _ = safety.step(state, plain, now + 0.05)
+    assert all(state.ports[number].live for number in orders.closed)
+    for number, after in amended.ports.items():
+        other = without.ports[number]
+        assert (after.session, after.latched, after.lease_until_s) == (
+            other.session,
+            other.latched,
+            other.lease_until_s,
+        )
+        if number != port:
+            assert (after.plan, after.live) == (other.plan, other.live)
+        elif after.live is not other.live:
+            assert (after.live, after.session, orders.answers[0].code) == (False, session, None)
+            assert after.reason in _planned(plan)
+
+
+def _planned(plan: Plan) -> set[str]:
+    """Return the endings that a plan can have."""
+    by_energy = "planned_amount" if plan.for_amount else "planned_energy"
+    by_clock = "hours_ended" if plan.for_hours else "planned_deadline"
+    limits = {by_energy: plan.energy_wh, "planned_duration": plan.duration_s, by_clock: plan.deadline_s}
+    return {reason for reason, limit in limits.items() if limit is not None}

@@ -13,8 +13,9 @@ from safety.hazards import HazardMemory, PortInputs
 from safety.limits import PortLimits
 from safety.port import PortStatus
 from safety.reading import MeterReading, Missing, MissingReason, ProbeReading
-from safety.requests import close, grant, renew, reset_cabinet, reset_port, run_test, why_not_release
+from safety.requests import amend, close, grant, renew, reset_cabinet, reset_port, run_test, why_not_release
 from safety.state import (
+    Amend,
     CabinetState,
     Contact,
     Grant,
@@ -180,6 +181,39 @@ def test_a_grant_is_refused_for_the_supply(
     everything = Inputs({1: PortInputs(GOOD), 2: drawing}, inlet=inlet)
     _, code, told = grant(here, IDLE, everything, Grant(1, 1, "new", 30.0), NOW)
     assert (code, told) == ((None, "") if detail is None else ("over_budget", detail))
+
+
+# -- amend -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [PortStatus.ARMED, PortStatus.ON])
+def test_an_amendment_changes_the_plan_and_nothing_else(status: PortStatus) -> None:
+    """Least of all the lease; energy and duration are taken as they are, and a limit left out is gone."""
+    port = replace(ON, status=status, armed_at_s=980.0, plan=Plan(1.0, 2.0, 3.0, for_amount=True))
+    asked = Plan(energy_wh=700.0, duration_s=900.0)
+    assert amend(port, Amend(1, 1, "s", asked), NOW) == (replace(port, plan=asked), None)
+
+
+def test_the_deadline_of_an_amendment_counts_from_now() -> None:
+    """Granted 20 s ago, a deadline in 60 s is 80 s after the grant."""
+    port = replace(ON, armed_at_s=980.0)
+    after, code = amend(port, Amend(1, 1, "s", Plan(deadline_s=60.0, for_amount=True)), NOW)
+    assert (after, code) == (replace(port, plan=Plan(deadline_s=80.0, for_amount=True)), None)
+
+
+@pytest.mark.parametrize(
+    ("port", "session", "code"),
+    [
+        (ON, "t", "wrong_session"),
+        (IDLE, "s", "wrong_session"),
+        (replace(ON, status=PortStatus.ENDED), "t", "wrong_session"),
+        (replace(ON, status=PortStatus.ENDED), "s", "session_ended"),
+        (replace(ON, status=PortStatus.TRIPPED), "s", "session_ended"),
+    ],
+)
+def test_an_amendment_is_for_a_live_session_by_its_name(port: PortState, session: str, code: str) -> None:
+    """What has ended stays ended, and another session's plan is not touched."""
+    assert amend(port, Amend(1, 1, session, Plan(energy_wh=1.0)), NOW) == (port, code)
 
 
 # -- renew and release -----------------------------------------------------------------------------------------

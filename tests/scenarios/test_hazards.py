@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.long
 @pytest.mark.bench
 @pytest.mark.timeout(120)
 def test_hazards_of_ports_are_cut_within_their_bounds(tmp_path: Path) -> None:
@@ -24,6 +25,7 @@ def test_hazards_of_ports_are_cut_within_their_bounds(tmp_path: Path) -> None:
     assert [shot for shot in shots if not 0 <= shot.took_s <= shot.bound_s] == []
 
 
+@pytest.mark.long
 @pytest.mark.bench
 @pytest.mark.timeout(120)
 def test_hazards_of_the_cabinet_are_cut_within_their_bounds(tmp_path: Path) -> None:
