@@ -150,7 +150,7 @@ def test_ports_of_a_reader(good: str, ports: str) -> None:
     ("ports", "key", "code"),
     [
         ("[1, 1]", "reader[1].ports[2]", "duplicate"),
-        ("[1, 9]", "reader[1].ports[2]", "unknown_name"),
+        ("[1, 9]", "reader[1].ports[2]", "unknown_reference"),
         ("[0]", "reader[1].ports[1]", "out_of_range"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilenode.station.cards import (
@@ -178,6 +178,7 @@ USAGES = st.builds(Usage, st.integers(0, 3_000), st.integers(0, 30_000), st.inte
 TIMES = st.builds(Present, st.integers(0, 2 * NOW_MS), st.booleans(), st.integers(0, 2 * NOW_MS))
 
 
+@settings(deadline=None)
 @given(BOOKS, USAGES, TIMES, st.booleans())
 def test_denial_wins_over_everything(known: Book, usage: Usage, now: Present, connected: bool) -> None:  # noqa: FBT001
     """Whatever else holds, a denied card is told so, and no other card is."""
@@ -185,6 +186,7 @@ def test_denial_wins_over_everything(known: Book, usage: Usage, now: Present, co
     assert (judge(A, known, RULES, usage, now, connected=connected).code == "card_denied") == denied
 
 
+@settings(deadline=None)
 @given(BOOKS, USAGES, TIMES, st.booleans())
 def test_no_session_is_promised_over_a_cap(known: Book, usage: Usage, now: Present, connected: bool) -> None:  # noqa: FBT001
     """What is owed and what is promised stay below every cap, and every refusal is in the catalogue."""
