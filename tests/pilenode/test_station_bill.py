@@ -17,7 +17,7 @@ from config.tariff import Period, TariffSchedule, TariffVersion, Tier
 from hil_rig.bench_money import broken, run
 from hil_rig.money_sessions import draw
 from pilenode.station import bill as bill_module
-from pilenode.station import prices, reprice, tariff, tariff_desk, usage
+from pilenode.station import prices, reprice, tariff_desk, usage
 from pilenode.station.bill import amount_limit, settle_money, settlement, tier_of
 from pilenode.upstream import facts_money
 from pilenode.upstream.facts import SessionEnded, canonical
@@ -233,7 +233,7 @@ def test_the_bench_sees_a_bill_that_is_wrong() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    [config.tariff, bill_module, prices, reprice, tariff, tariff_desk, usage, facts_money],
+    [config.tariff, bill_module, prices, reprice, tariff_desk, usage, facts_money],
     ids=lambda m: m.__name__,
 )
 def test_money_knows_no_floating_point(module: object) -> None:
