@@ -165,6 +165,12 @@ def test_an_amount_that_is_used_up_allows_nothing() -> None:
     assert amount_limit(100, [], [], flat(0), None).energy_mwh == bill_module.MOST_MWH
 
 
+def test_time_takes_at_most_half_of_what_is_left() -> None:
+    """Seven minutes at 0.6 yuan per hour are 7 fen: of 14 they may be reserved, of 13 only half of them."""
+    hourly = one(TariffVersion(version="h", periods=[Period(0, 48, 500)], service_milli_yuan_per_hour=600))
+    assert [amount_limit(fen, [], [], hourly, NOON).for_ms for fen in (14, 13)] == [420_000, 210_000]
+
+
 def ended(**change: object) -> bytes:
     """Return the record of a session, changed."""
     money = settlement([piece(1_000_000)], [0, HOUR_MS], POSTPAID, flat(520, 300))
