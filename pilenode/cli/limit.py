@@ -34,9 +34,7 @@ _MOST_A = 125
     metavar="TIME",
     text=Text("截止时间（本机当地时间）；默认直到下次设置。", "When it ends, local time; default: when set again."),
 )
-def limit(  # noqa: PLR0913 - one argument for each option
-    terminal: Terminal, ask: Ask, amps: float, *, authority: str, reason: str, until: str | None
-) -> int:
+def limit(terminal: Terminal, ask: Ask, amps: float, *, authority: str, reason: str, until: str | None) -> int:
     """Ask the station to set the budget."""
     act = SetBudget(
         limit_ma=round(amps * 1000),
