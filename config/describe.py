@@ -61,7 +61,7 @@ _RULES = """# Rules between keys
   `mfrc522` takes GPIO 9, 10 and 11, which several share, and 8 (`spi_select` 0) or 7 (1).
 - `rdm6300`, `em18`, `pn532` and `keyboard` need `reader.device`; `wiegand26` and `wiegand34` need `reader.data0_pin`
   and `reader.data1_pin`. `reader.baud` is for serial readers, `reader.spi_select` for an `mfrc522`, `reader.digits`
-  for a `keyboard`; where a key has no effect it is refused.
+  for a `keyboard`; where a key has no effect it is refused. `reader.ports` names existing ports, each once.
 - No window of `session.allowed` ends where it begins; the whole day is 00:00 to 24:00.
 - The worst-case time from a hazard to an open relay is at most `promise.cut_s` for every port, and every meter is read
   again within `limits.meter_max_age_s` although `promise.dead_meters` of its bus are dead.

@@ -1,7 +1,7 @@
 """A true time, and the clocks of a controller that know more or less of it. Everything is told, nothing is random.
 
-The clock of a boot runs ``drift_ppm`` fast against the truth and never steps. The system's calendar is that clock plus an
-offset that anybody may change: a time service, which leaves its mark, or a hand, which does not.
+The clock of a boot runs ``drift_ppm`` fast against the truth and never steps. The system's calendar is that clock plus
+an offset that anybody may change: a time service, which leaves its mark, or a hand, which does not.
 """
 
 from __future__ import annotations

@@ -489,6 +489,13 @@ REFUSALS = (
         "Wait for the network, or set cards.offline_starts.",
     ),
     refusal(
+        "card_not_seen",
+        "30 秒内没有登记到卡。",
+        "No card was learned within 30 s.",
+        "用 pilenode card follow 查看读卡器状态和刷卡结果，再试一次。",
+        "See pilenode card follow for the reader and for what the card led to, then try again.",
+    ),
+    refusal(
         "card_reader_unknown",
         "没有这个读卡器。",
         "There is no such card reader.",

@@ -60,12 +60,12 @@ def subject(terminal: Terminal, kind: str, code: str) -> str:
     """Return what an entry is about, in words; what has none stands for itself."""
     if kind in {"inspection", "lockout"}:
         return code
+    if kind in {"test", "energy"}:  # "rcd" is a test, and a fault of the catalogue too
+        return terminal.pick(*SUBJECTS.get(code, (code, code)))
     from safety.catalogue import CATALOGUE  # noqa: PLC0415 - brings all of safety
 
     known = CATALOGUE.get(code)
-    if known is not None:
-        return terminal.pick(known.zh, known.en)
-    return terminal.pick(*SUBJECTS.get(code, (code, code)))
+    return code if known is None else terminal.pick(known.zh, known.en)
 
 
 def place_of(terminal: Terminal, port: int | None) -> str:

@@ -90,7 +90,7 @@ def lock(  # noqa: PLR0913 - one argument for each option
     )
     ask(Perform(act=act, by=who()), Done)
     place = _place(terminal, port)
-    return _told(terminal, [act.lock], f"{place}已锁定，编号 {act.lock}。", f"Locked {place}: {act.lock}.")
+    return _told(terminal, [act.lock], f"{place}：已锁定，编号 {act.lock}。", f"Locked {place}: {act.lock}.")
 
 
 @talks(
@@ -132,13 +132,13 @@ def maintenance(terminal: Terminal, ask: Ask, switch: str, port: int | None, *, 
         name = f"work-{secrets.token_hex(4)}"
         act = Lock(lock=name, port=port, kind="maintenance", authority=by, reason=reason or "maintenance")
         ask(Perform(act=act, by=by), Done)
-        return _told(terminal, [name], f"{place}开始检修，编号 {name}。", f"Maintenance of {place} begins: {name}.")
+        return _told(terminal, [name], f"{place}：开始检修，编号 {name}。", f"Maintenance of {place} begins: {name}.")
     found = [held.lock for held in ask(Status(), StatusReply).locks if held.kind == "maintenance" and held.port == port]
     if not found:
         raise RequestError("unknown_lock", place)
     for name in found:
         ask(Perform(act=LiftLock(lock=name, authority=by, reason=reason or "done"), by=by), Done)
-    return _told(terminal, found, f"{place}结束检修。", f"Maintenance of {place} is over.")
+    return _told(terminal, found, f"{place}：结束检修。", f"Maintenance of {place} is over.")
 
 
 def _told(terminal: Terminal, locks: list[str], zh: str, en: str) -> int:

@@ -32,7 +32,7 @@ _COMMANDS = {
     "ledger": Late("pilenode.cli.ledger:command", Text("台账、巡检、导出和报告。", "Ledger, inspections, reports.")),
     "stats": Late("pilenode.cli.stats:command", Text("按日或按月统计。", "Statistics by day or month.")),
     "sessions": Late("pilenode.cli.sessions:command", Text("查看最近的会话。", "Show the newest sessions.")),
-    "card": Late("pilenode.cli.card:command", Text("查看读卡器读到什么。", "Show what the card readers read.")),
+    "card": Late("pilenode.cli.card:command", Text("读卡器、卡和名单。", "Card readers, cards and lists of cards.")),
     "tests": Late("pilenode.cli.periodic:command", Text("查看或进行周期试验。", "Show or run the periodic tests.")),
     "meter": Late(
         "pilenode.cli.meter:command",

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pilenode.cli.terminal import Terminal
     from pilenode.ipc.messages import LedgerShown, LockShown
 
 
-def lock(terminal: Terminal, held: LockShown, when: Callable[[int], str]) -> tuple[str, str]:
+def lock(terminal: Terminal, held: LockShown) -> tuple[str, str]:
     """Return one lock: where, by whom, why, how long."""
     pick = terminal.pick
     place = pick("整柜", "cabinet") if held.port is None else pick(f"端口 {held.port}", f"port {held.port}")
     kind = pick("断电措施", "lock-out") if held.kind == "lockout" else pick("检修", "maintenance")
     said = f"{place} {kind} {held.authority}: {held.reason} [{held.lock}]"
     if held.from_ms is not None:
-        said += pick(f" 自 {when(held.from_ms)}", f" from {when(held.from_ms)}")
+        said += pick(f" 自 {_when(held.from_ms)}", f" from {_when(held.from_ms)}")
     if held.until_ms is not None:
-        said += pick(f" 至 {when(held.until_ms)}", f" until {when(held.until_ms)}")
+        said += pick(f" 至 {_when(held.until_ms)}", f" until {_when(held.until_ms)}")
     if not held.time_known and (held.from_ms, held.until_ms) != (None, None):
         said += pick("（时钟不可信，锁定有效）", " (no trusted clock: it holds)")
     elif not held.in_force:
@@ -51,3 +50,7 @@ def ledger(terminal: Terminal, shown: LedgerShown) -> tuple[str, str]:
             )
         )
     return (f"{'; '.join(said)} (pilenode ledger)", "red" if shown.overdue else "yellow")
+
+
+def _when(wall_ms: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(wall_ms / 1000))

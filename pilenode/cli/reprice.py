@@ -48,7 +48,8 @@ def _filed(file: str) -> list[StoredFact]:
         (whole,) = decoded if len(decoded) == 1 else (decoded,)
         if isinstance(whole, dict):
             whole = whole.get("facts", [whole])
-        return [one for one in msgspec.convert(whole, list[StoredFact]) if one.kind == KIND]
+        facts = msgspec.json.decode(msgspec.json.encode(whole), type=list[StoredFact])
+        return [one for one in facts if one.kind == KIND]
     except OSError as error:
         raise Misuse(f"{file}：{error.strerror}。", f"{file}: {error.strerror}.") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -76,7 +77,7 @@ def _judged(facts: Iterable[StoredFact], session: str | None) -> list[Repriced]:
 )
 def command(terminal: Terminal, ask: Ask, session: str | None, *, everything: bool, file: str | None) -> int:
     """Price one record, all of them, or those of a file again. Status 7: something differs."""
-    if (session is None) == (not everything and file is None) or (everything and file is not None):
+    if sum((session is not None or file is not None, everything)) != 1:
         raise Misuse("请给出会话号、--all 或 --file 之一。", "Give a session, --all, or --file.")
     results = _judged(_asked(ask) if file is None else _filed(file), session)
     if session is not None and not results:

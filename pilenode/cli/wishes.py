@@ -11,6 +11,7 @@ import click
 
 from pilenode.cli.bilingual import Number, Text, option, terminal_of
 from pilenode.cli.terminal import Misuse
+from pilenode.station.local_time import next_clock_ms, parse_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from pilenode.cli.control import Ask
 
 _YUAN = re.compile(r"(\d{1,5})(?:\.(\d{1,2}))?")
-_CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 #: 10 000 yuan, as in ``pilenode.ipc.wish``.
 _MOST_FEN = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -92,11 +92,9 @@ def until_ms(text: str | None, ask: Ask, now_ms: Callable[[], int]) -> int | Non
 
 def moment_ms(text: str, timezone: Callable[[], str], now_ms: int) -> int:
     """Return ms since the epoch of "HH:MM" (the next one after ``now_ms``) or an ISO 8601 time; Misuse otherwise."""
-    clock = _CLOCK.fullmatch(text)
-    if clock is not None:
-        now = (_EPOCH + now_ms * _MS).astimezone(ZoneInfo(timezone()))
-        found = now.replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0, fold=0)
-        return _ms(found if _ms(found) > now_ms else found + timedelta(days=1))
+    minutes = parse_clock(text)
+    if minutes is not None:
+        return next_clock_ms(now_ms, minutes, ZoneInfo(timezone()))
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

@@ -158,6 +158,7 @@ class Answers:
             tests=self._prover.reports(),
             load=None if self.load is None else self.load.status(),
             place=self.place,
+            timezone="Asia/Shanghai" if self.place is None else self.place.timezone,
             **self._overseen(),
             clock=self.timekeeper.status() if self.timekeeper is not None else None,
             readers=self.cards.readers() if self.cards is not None else [],

@@ -2,13 +2,14 @@
 
 A session by card costs its reserve while it has no price, and its price from then on. It counts
 - as *debt* of the cabinet until the backend has acknowledged its end;
-- against the *day* of its card on every local day that it touches, as long as it is debt, and to the end of the day
-  when it was started without the backend: what was acknowledged later was lent all the same.
+- against the *day* of its card on every local day that it touches, as long as it is debt, and to the end of the last
+  such day when it was started without the backend: what was acknowledged later was lent all the same.
 
 Days. A session whose start has no trusted time is put in its day by the clock that counts through (``boottime``) once
-the time is known in the same boot. One whose day nobody can tell counts as today until it is acknowledged, and to
-the end of its boot. Without a trusted clock now, today is all of those, all debt, and the last day that the journal
-knows. A day that lies ahead, because the clock was set back, counts as today.
+the time is known in the same boot; an end that nobody can place was a day after the start at most. One whose day
+nobody can tell counts as today until it is acknowledged, and to the end of its boot. Without a trusted clock now,
+today is all of those, all debt, and the last day that the journal knows. A day that lies ahead, because the clock was
+set back, counts as today.
 """
 
 from __future__ import annotations
@@ -33,16 +34,25 @@ KINDS: Final = (FactKind.SESSION_STARTED, FactKind.SESSION_ENDED)
 
 #: Sessions that nobody will ask about again are thrown away when there are this many more than after the last time.
 _SPARE: Final = 500
+#: No session is longer: guard gives power for 12 h at most, and the rest is room for pauses.
+_LONGEST_MS: Final = DAY_MS
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: 9999-12-30 UTC: a clock that says more has gone mad, and the calendar ends.
 _LATEST_MS: Final = 253_402_128_000_000
 
 
-class _Fees(msgspec.Struct):
-    """What is looked for in the end of a session."""
+class _Charged(msgspec.Struct):
+    charged_fen: int
 
-    electricity_fen: int
-    service_fen: int
+
+class _Money(msgspec.Struct):
+    bill: _Charged
+
+
+class _Fees(msgspec.Struct):
+    """What is looked for in the end of a session: what is to be paid."""
+
+    money: _Money
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +113,7 @@ class Exposure:
                 self._sessions[name] = Spent(started.card, at, started.offline, started.payment.limit_fen or 0)
         elif fact.kind == FactKind.SESSION_ENDED and name in self._sessions:
             fees = msgspec.json.decode(fact.body, type=_Fees)
-            fen = fees.electricity_fen + fees.service_fen
+            fen = fees.money.bill.charged_fen
             self._sessions[name] = replace(self._sessions[name], fen=fen, ended=at, end_seq=fact.seq)
         if len(self._sessions) > self._keep:
             self._forget()
@@ -130,12 +140,19 @@ class Exposure:
             return False
         if one.ended is None:
             return True
-        last = self._day(one.ended, now)
+        last = self._last_day(one, one.ended, now)
         if last is None:
             return debt or one.ended.boot == now.boot
         if now.trusted:
             return last >= local_day(now.wall_ms, self._zone)
         return debt or last >= local_day(self.not_before_ms, self._zone)
+
+    def _last_day(self, one: Spent, ended: Moment, now: Moment) -> int | None:
+        """Return the last local day that a session may have touched, None when nobody can tell."""
+        day = self._day(ended, now)
+        if day is None and one.begun.trusted:
+            return local_day(one.begun.wall_ms + _LONGEST_MS, self._zone)
+        return day
 
     def _day(self, at: Moment, now: Moment) -> int | None:
         """Return the local day of a moment, None when nobody can tell."""
@@ -158,8 +175,9 @@ class Exposure:
     def _matters(self, one: Spent, acked: int, newest_boot: str) -> bool:
         if one.ended is None or one.is_debt(acked):
             return True
-        if one.ended.trusted:
-            return one.ended.wall_ms > self.not_before_ms - 2 * DAY_MS
+        if one.ended.trusted or one.begun.trusted:
+            known_ms = one.ended.wall_ms if one.ended.trusted else one.begun.wall_ms + _LONGEST_MS
+            return known_ms > self.not_before_ms - 2 * DAY_MS
         return one.ended.boot == newest_boot
 
 

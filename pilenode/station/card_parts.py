@@ -7,13 +7,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
+from pilenode.ipc.acts import MAX_PART_CARDS, SetCards
 from pilenode.station.card_store import ListFile
 
 if TYPE_CHECKING:
-    from pilenode.ipc.acts import ListedCard, SetCards
+    from collections.abc import Iterator
+
+    from pilenode.ipc.acts import ListedCard
 
 #: Cards in a list, denied ones counted in. 20,000 take some 2 MB on disk and 10 MB in memory.
 MAX_CARDS: Final = 50_000
+
+#: Bytes of one part. A frame and a command have 8 KiB, and need some for who asks, when and by what id.
+PART_BYTES: Final = 7_600
+#: What stands around the cards in a part.
+_AROUND_BYTES: Final = 200
 
 
 class Parts:
@@ -73,6 +83,43 @@ def twice(listed: ListFile) -> str | None:
         if before.card == after.card:
             return before.card
     return None
+
+
+def split(listed: ListFile, key_id: str | None = None) -> list[SetCards]:
+    """Return the parts of a list, each small enough for one command: 168 cards without an end, 107 with one."""
+    contents = [*_contents(listed)] or [([], [])]
+    return [
+        SetCards(
+            version=listed.version,
+            part=number,
+            parts=len(contents),
+            cards=cards,
+            denied=denied,
+            valid_until_ms=listed.valid_until_ms,
+            key_id=key_id,
+        )
+        for number, (cards, denied) in enumerate(contents, 1)
+    ]
+
+
+def _contents(listed: ListFile) -> Iterator[tuple[list[ListedCard], list[str]]]:
+    """Yield cards, then denied ones, for one part after the other."""
+    cards: list[ListedCard] = []
+    denied: list[str] = []
+    room = PART_BYTES - _AROUND_BYTES
+    entries: tuple[ListedCard | str, ...] = (*listed.cards, *listed.denied)
+    for entry in entries:
+        room -= len(msgspec.json.encode(entry)) + 1
+        if room < 0 or max(len(cards), len(denied)) == MAX_PART_CARDS:
+            yield cards, denied
+            cards, denied = [], []
+            room = PART_BYTES - _AROUND_BYTES - len(msgspec.json.encode(entry)) - 1
+        if isinstance(entry, str):
+            denied.append(entry)
+        else:
+            cards.append(entry)
+    if cards or denied:
+        yield cards, denied
 
 
 def _card(one: ListedCard) -> str:

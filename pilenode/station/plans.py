@@ -13,7 +13,7 @@ import msgspec
 
 from pilenode.ipc.messages import Plan, Refused
 from pilenode.ipc.wish import Change, Limit, Wish
-from pilenode.station.windows import local
+from pilenode.station.local_time import local
 
 if TYPE_CHECKING:
     from pilenode.station.windows import Hours

@@ -14,6 +14,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
+from pilenode.station.local_time import local
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -34,11 +36,6 @@ def moment_ms(day: date, minute: int, zone: ZoneInfo) -> int:
     midnight = datetime.combine(day + timedelta(days=minute // DAY_MINUTES), time(), zone)
     local = midnight + timedelta(minutes=minute % DAY_MINUTES)
     return (local.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
-
-
-def local(at_ms: int, zone: ZoneInfo) -> datetime:
-    """Return the local time of a moment."""
-    return (_EPOCH + timedelta(milliseconds=at_ms)).astimezone(zone)
 
 
 @dataclass(frozen=True, slots=True)

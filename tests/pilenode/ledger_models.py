@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pilenode.ipc.messages import Done, Facts, FactsReply, Perform, Place, Refused, Status, StatusReply, StoredFact
+from pilenode.ipc.messages import (
+    ClockStatus,
+    Done,
+    Facts,
+    FactsReply,
+    Perform,
+    Place,
+    Refused,
+    Status,
+    StatusReply,
+    StoredFact,
+)
 from pilenode.station import locks
 from pilenode.station.desk import Who
 from pilenode.station.ledger import Policy
@@ -14,6 +25,7 @@ from pilenode.station.ledger_desk import LedgerDesk
 from pilenode.station.locks import LockDesk
 from pilenode.station.wallclock import ClockQuality, Stamp
 from pilenode.upstream.facts import GENESIS, Fact, FactKind, Fault, SessionEnded, StartRefused, canonical, link
+from tests.pilenode.bills import NO_BILL
 
 if TYPE_CHECKING:
     from pilenode.ipc.messages import ControlReply, ControlRequest
@@ -94,6 +106,7 @@ def ended(
         electricity_fen=electricity_fen,
         service_fen=service_fen,
         tariff_version="t",
+        money=NO_BILL,
     )
 
 
@@ -163,6 +176,12 @@ class Cabinet:
             locks=locks.shown(self.locks.locks, self.now),
             ledger=self.ledger.shown(self.now),
             place=self.place,
-            wall_ms=self.now.wall_ms,
-            clock=self.now.clock.value,
+            clock=ClockStatus(
+                quality=self.now.clock.value,
+                wall_ms=self.now.wall_ms,
+                boottime_ms=self.now.boottime_ms,
+                uncertainty_ms=None,
+                system_quality=self.now.clock.value,
+                system_ahead_ms=0,
+            ),
         )

@@ -98,6 +98,13 @@ def test_a_step_is_followed_where_a_time_service_made_it(by_ms: int, synced_for_
     assert (found.offset_ms == OFFSET + by_ms) is follows
 
 
+def test_an_old_mark_explains_no_step() -> None:
+    """A clock set back into the moment after its last synchronisation was still not set by the service."""
+    known = replace(belief(ClockQuality.NTP), since_ms=UPTIME - 2000, synced_ms=NOW - 2000)
+    assert anchors.look(reading(NOW - 1500, synced=NOW - 2000), known, Past(None)) == known
+    assert anchors.look(reading(NOW - 1500, synced=NOW - 1999), known, Past(None)) != known
+
+
 def test_a_belief_in_ntp_is_as_old_as_the_last_synchronisation() -> None:
     """Uncertainty counts from when the service last set the clock, not from when it was looked at."""
     found = anchors.look(reading(synced=NOW - 1_000_000), None, None)
@@ -221,6 +228,13 @@ def test_a_belief_outlives_the_process_and_not_the_boot() -> None:
     assert anchors.recall("unknown", replace_boot(newest), LAST)[1] is None
 
 
+def test_a_quality_that_was_not_anchored_yet_is_not_recalled() -> None:
+    """A process that died between a better time and its anchor goes on from the anchor."""
+    newest = fact(9, "b", UPTIME, Stamp("b", UPTIME, NOW + 9000, ClockQuality.NTP, 1000))
+    served = msgspec.structs.replace(LAST, quality="server", boottime_ms=1000, wall_ms=OFFSET + 1000)
+    assert anchors.recall("b", newest, served)[1] == Belief("b", OFFSET, ClockQuality.SERVER, 1000, 1000, 1000)
+
+
 def replace_boot(of: Fact) -> Fact:
     """Return the fact of a boot that has no name."""
     return msgspec.structs.replace(of, boot="unknown")
@@ -236,6 +250,17 @@ def test_a_fact_is_dated_by_an_anchor_that_came_later() -> None:
     assert (first.wall_ms, first.uncertainty_ms, first.quality) == (OFFSET + 1000, 1000 + 360, ClockQuality.NTP)
 
 
+def test_of_several_anchors_the_one_that_says_most_is_taken() -> None:
+    """A sharp one an hour away beats a vague one at hand, and another of the same kind the farther."""
+    vague = Anchor(boottime_ms=1000, wall_ms=OFFSET + 99_000, quality="rtc", step_ms=0, uncertainty_ms=RTC_MS)
+    later = msgspec.structs.replace(LAST, boottime_ms=9 * UPTIME, wall_ms=OFFSET + 9 * UPTIME + 500)
+    known = {"b": [vague, LAST, later]}
+    assert timeline.date_one("b", 1000, known).wall_ms == OFFSET + 1000
+    assert timeline.date_one("b", 5 * UPTIME - 10_000, known).wall_ms == OFFSET + 5 * UPTIME - 10_000
+    assert timeline.date_one("b", 5 * UPTIME + 10_000, known).wall_ms == OFFSET + 5 * UPTIME + 10_500
+    assert timeline.date_one("c", 1000, known).wall_ms is None
+
+
 def test_a_boot_without_an_anchor_lies_between_its_neighbours() -> None:
     """Not before the last known moment plus its own uptime, not after the beginning of the next boot."""
     after = msgspec.structs.replace(LAST, boottime_ms=5000, wall_ms=NOW + DAY)
@@ -246,9 +271,10 @@ def test_a_boot_without_an_anchor_lies_between_its_neighbours() -> None:
     assert lost.not_after_ms == NOW + DAY + 1000 - 5000 + 1
 
 
-def test_a_hardware_clock_that_contradicts_the_order_is_not_used() -> None:
-    """It put a boot after the one that followed: its facts are undated, the others stand."""
-    wild = Anchor(boottime_ms=1, wall_ms=NOW + 30 * DAY, quality="rtc", step_ms=0, uncertainty_ms=RTC_MS)
+@pytest.mark.parametrize("days", [-30, 30])
+def test_a_hardware_clock_that_contradicts_the_order_is_not_used(days: int) -> None:
+    """It put a boot before the one before, or after the one after: its facts are undated, the others stand."""
+    wild = Anchor(boottime_ms=1, wall_ms=NOW + days * DAY, quality="rtc", step_ms=0, uncertainty_ms=RTC_MS)
     after = msgspec.structs.replace(LAST, wall_ms=NOW + DAY)
     facts = [fact(1, "b", UPTIME, body=LAST), fact(2, "w", 1, body=wild), fact(3, "c", UPTIME, body=after)]
     first, middle, last = timeline.dated(facts, timeline.anchors(facts))
@@ -350,7 +376,7 @@ events: st.SearchStrategy[Callable[[Life], object]] = st.one_of(
 @settings(max_examples=150)
 @given(st.lists(events, max_size=25), ms(-90, 90))
 def test_whatever_happens_no_date_is_worse_than_it_says(story: list[Callable[[Life], object]], drift_ppm: int) -> None:
-    """Steps, reboots, restarts and sources in any order: what is trusted is right, in order, and stays so afterwards."""
+    """Steps, reboots, restarts, sources in any order: what is trusted is right, then and afterwards, and in order."""
     life = Life(drift_ppm)
     life.look()
     for event in story:

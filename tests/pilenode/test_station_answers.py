@@ -21,9 +21,9 @@ from pilenode.station.entries import NewFact, SessionFacts
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
-from pilenode.station.keeper import Terms
 from pilenode.station.records import record
 from pilenode.station.sessions import Sessions
+from pilenode.station.terms import Terms
 from pilenode.station.tests_runner import Prover
 from pilenode.upstream.facts import (
     Body,
@@ -34,12 +34,16 @@ from pilenode.upstream.facts import (
     SessionStarted,
     canonical,
 )
+from pilenode.upstream.facts_time import Anchor
+from tests.pilenode.bills import NO_BILL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 TARIFF = flat_schedule("t1", 520, 300)
-STARTED = SessionStarted(order="o1", port=2, source="upstream", plan=Wish(energy_wh=500), tariff=TARIFF, guard_boot="g")
+STARTED = SessionStarted(
+    order="o1", port=2, source="upstream", plan=Wish(energy_wh=500), tariff=TARIFF, tariff_version="t1", guard_boot="g"
+)
 READING = Checkpoint(port=2, start_register_mwh=1000, register_mwh=9000, on_ms=61_999, power_w=5)
 ENDED = SessionEnded(
     order="o1",
@@ -53,6 +57,7 @@ ENDED = SessionEnded(
     electricity_fen=3,
     service_fen=2,
     tariff_version="t1",
+    money=NO_BILL,
 )
 
 
@@ -102,6 +107,19 @@ def test_end_is_dated_when_it_happened() -> None:
     told = record(SessionFacts(START, LAST, END), acked_seq=0)
     assert (told.ended_wall_ms, told.reason, told.energy_wh) == (29_600, "full", 9)
     assert (told.electricity_fen, told.service_fen) == (3, 2)
+
+
+def test_a_session_without_a_clock_is_dated_by_the_anchors_of_its_boot() -> None:
+    """What was written before the time was known is dated afterwards; a time that was known is left alone."""
+    start = msgspec.structs.replace(START, clock="none", boottime_ms=5000, wall_ms=77)
+    end = msgspec.structs.replace(END, clock="none", boottime_ms=75_400, wall_ms=70_477)
+    known = {"b": [Anchor(boottime_ms=90_000, wall_ms=1_090_000, quality="ntp", step_ms=0, uncertainty_ms=10)]}
+    told = record(SessionFacts(start, None, end), 0, known)
+    assert (told.started_wall_ms, told.clock) == (1_005_000, "ntp")
+    assert (told.ended_wall_ms, told.ended_clock) == (1_075_000, "ntp")
+    assert record(SessionFacts(START, None, END), 0, known).started_wall_ms == START.wall_ms
+    undated = record(SessionFacts(start, None, None), 0, {"other": known["b"]})
+    assert (undated.started_wall_ms, undated.clock) == (77, "none")
 
 
 @pytest.mark.parametrize(("acked_seq", "acknowledged"), [(2, False), (3, True), (4, True)])

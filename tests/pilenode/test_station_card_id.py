@@ -6,7 +6,7 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilenode.station.card_id import CardKeyError, card_id, key_id, make_key, normalise, read_key
@@ -36,6 +36,7 @@ def test_what_is_no_number_is_refused(bad: str) -> None:
         normalise(bad)
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=16).filter(any), st.binary(min_size=32, max_size=32))
 def test_an_id_has_one_shape_and_its_key_decides(uid: bytes, key: bytes) -> None:
     """32 hex digits; another key gives another id, so the list of a district tells nothing to a stranger."""

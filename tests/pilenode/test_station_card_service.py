@@ -30,7 +30,7 @@ from pilenode.ipc.messages import (
 from pilenode.station.card_id import card_id, read_key
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from pilenode.ipc.messages import CardsReport, ControlRequest, ReaderReport
@@ -47,6 +47,13 @@ from pilenode.station.main import run
 sys.exit(run(msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Config)))
 """
 UID, OTHER = bytes.fromhex("0100072A5F"), bytes.fromhex("0100072A60")
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until something holds in the other process."""
+    async with asyncio.timeout(20):
+        while not await holds():  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.02)
 
 
 class Cabinet:
@@ -81,9 +88,7 @@ class Cabinet:
                 *python("-c", PROGRAM, str(config)), stderr=log, env=environment()
             )
         try:
-            async with asyncio.timeout(20):
-                while not await self._answers():
-                    await asyncio.sleep(0.02)
+            await until(self._answers)
             yield self
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -126,20 +131,32 @@ class Cabinet:
         """Hold a card against the reader and return its report once the outcome stands there."""
         before = sum((await self.reader()).outcomes.values())
         self.tty.say(rdm6300_frame(uid))
-        async with asyncio.timeout(5):
-            while sum((report := await self.reader()).outcomes.values()) == before:
-                await asyncio.sleep(0.02)
-        return report
+
+        async def told() -> bool:
+            return sum((await self.reader()).outcomes.values()) > before
+
+        await until(told)
+        return await self.reader()
+
+    async def becomes(self, state: str) -> None:
+        """Wait until the reader is in a state."""
+
+        async def there() -> bool:
+            return (await self.reader()).state == state
+
+        await until(there)
+
+    async def ended(self) -> None:
+        """Wait until a session has its end."""
+
+        async def there() -> bool:
+            return bool(await self.facts("session_ended"))
+
+        await until(there)
 
     def card(self, uid: bytes) -> str:
         """Return what the cabinet calls a card."""
         return card_id(uid.hex(), read_key(self.directory / "data" / "card.key"))
-
-
-@contextlib.contextmanager
-def _tty(tmp_path: Path):  # noqa: ANN202 - a context manager of a Tty
-    with Tty(tmp_path / "tty") as tty:
-        yield tty
 
 
 def test_swipe_begins_swipe_ends_and_denial_wins(tmp_path: Path, guard: FakeGuard) -> None:
@@ -148,10 +165,9 @@ def test_swipe_begins_swipe_ends_and_denial_wins(tmp_path: Path, guard: FakeGuar
     async def main(tty: Tty) -> None:
         cabinet = Cabinet(tmp_path, guard.path, tty)
         async with guard, cabinet.running():
-            assert (await cabinet.swipe(UID)).last_outcome == "card_unknown"
+            assert (await cabinet.swipe(OTHER)).last_outcome == "card_unknown"
             listed = [ListedCard(card=cabinet.card(UID)), ListedCard(card=cabinet.card(OTHER))]
             assert await cabinet.act(SetCards(version=7, cards=listed)) == ""
-            await asyncio.sleep(1.1)  # the debounce window of the first swipe
             report = await cabinet.swipe(UID)
             assert (report.last_outcome, report.last_port, report.last_card) == ("started", 2, cabinet.card(UID))
             (grant,) = [request for request in guard.requests if isinstance(request, Grant)]
@@ -162,7 +178,7 @@ def test_swipe_begins_swipe_ends_and_denial_wins(tmp_path: Path, guard: FakeGuar
             await asyncio.sleep(1.1)
             assert (await cabinet.swipe(UID)).last_outcome == "ended"
             assert [request.reason for request in guard.requests if isinstance(request, Release)] == ["user"]
-            await _ended(cabinet, 1)
+            await cabinet.ended()
             assert await cabinet.act(DenyCard(card=cabinet.card(OTHER), reason="stolen")) == ""
             assert (await cabinet.swipe(OTHER)).last_outcome == "card_denied"
             await _facts_stand(cabinet)
@@ -170,14 +186,8 @@ def test_swipe_begins_swipe_ends_and_denial_wins(tmp_path: Path, guard: FakeGuar
             if path.is_file():
                 assert not _holds_number(path.read_bytes()), path
 
-    with _tty(tmp_path) as tty:
+    with Tty(tmp_path / "tty") as tty:
         asyncio.run(main(tty))
-
-
-async def _ended(cabinet: Cabinet, count: int) -> None:
-    async with asyncio.timeout(5):
-        while len(await cabinet.facts("session_ended")) < count:
-            await asyncio.sleep(0.02)
 
 
 async def _facts_stand(cabinet: Cabinet) -> None:
@@ -187,7 +197,7 @@ async def _facts_stand(cabinet: Cabinet) -> None:
     assert (body["reserve_fen"], body["offline"]) == (300, True)
     refused = [msgspec.json.decode(fact.body) for fact in await cabinet.facts("start_refused")]
     assert [(one["code"], one["card"], one["source"]) for one in refused] == [
-        ("card_unknown", cabinet.card(UID), "card"),
+        ("card_unknown", cabinet.card(OTHER), "card"),
         ("card_denied", cabinet.card(OTHER), "card"),
     ]
     (ended,) = await cabinet.facts("session_ended")
@@ -213,23 +223,20 @@ def test_a_reader_that_is_unplugged_comes_back_and_a_kill_changes_no_card(tmp_pa
                 assert (await cabinet.swipe(UID)).last_outcome == "learned"
                 await asyncio.sleep(1.1)
                 tty.vanish()
-                async with asyncio.timeout(5):
-                    while (await cabinet.reader()).code != "reader_lost":
-                        await asyncio.sleep(0.02)
+                await cabinet.becomes("lost")
+                assert (await cabinet.reader()).code == "reader_lost"
                 tty.appear()
-                async with asyncio.timeout(5):
-                    while (await cabinet.reader()).state != "ready":
-                        await asyncio.sleep(0.02)
+                await cabinet.becomes("ready")
                 assert (await cabinet.swipe(UID)).last_outcome == "started"
                 assert (await cabinet.cards()).debt_fen == 300  # its reserve
             key = (tmp_path / "data" / "card.key").read_bytes()
             async with cabinet.running():
                 assert (await cabinet.cards()).learned == 1
                 assert (await cabinet.swipe(UID)).last_outcome == "ended"
-                await _ended(cabinet, 1)
+                await cabinet.ended()
             assert (tmp_path / "data" / "card.key").read_bytes() == key
 
-    with _tty(tmp_path) as tty:
+    with Tty(tmp_path / "tty") as tty:
         asyncio.run(main(tty))
 
 
@@ -240,7 +247,7 @@ def test_a_lost_list_and_a_bad_key_take_no_card_and_end_nothing(tmp_path: Path, 
         cabinet = Cabinet(tmp_path, guard.path, tty)
         async with guard:
             async with cabinet.running():
-                listed = [ListedCard(card=cabinet.card(UID))]
+                listed = [ListedCard(card=cabinet.card(uid)) for uid in (UID, OTHER)]
                 assert await cabinet.act(SetCards(version=1, cards=listed)) == ""
             (path,) = (tmp_path / "data" / "cards").iterdir()
             path.write_bytes(path.read_bytes()[:-1])
@@ -249,8 +256,7 @@ def test_a_lost_list_and_a_bad_key_take_no_card_and_end_nothing(tmp_path: Path, 
                 assert (await cabinet.swipe(UID)).last_outcome == "card_list_damaged"
                 assert await cabinet.act(SetCards(version=1, cards=listed)) == ""
                 assert (await cabinet.cards()).trouble is None
-                await asyncio.sleep(1.1)
-                assert (await cabinet.swipe(UID)).last_outcome == "started"
+                assert (await cabinet.swipe(OTHER)).last_outcome == "started"
 
-    with _tty(tmp_path) as tty:
+    with Tty(tmp_path / "tty") as tty:
         asyncio.run(main(tty))

@@ -26,8 +26,8 @@ from pilenode.station.entries import JournalConflictError, JournalFailedError, N
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
-from pilenode.station.keeper import Terms
 from pilenode.station.sessions import Sessions, StartRequest
+from pilenode.station.terms import Terms
 from pilenode.upstream.facts import (
     Boot,
     EnergyFlag,
@@ -39,6 +39,7 @@ from pilenode.upstream.facts import (
     SessionStarted,
     StartRefused,
 )
+from tests.pilenode.bills import ANY_POWER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -50,6 +51,7 @@ TERMS = Terms(
     lease_s=60.0,
     checkpoint_s=60.0,
     tariff=lambda: flat_schedule("t1", 520, 300),
+    counters=ANY_POWER,
 )
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
@@ -137,7 +139,7 @@ def test_start_is_durable_before_guard_is_asked(tmp_path: Path, guard: FakeGuard
         assert (fact.session, seen) == (reply.session, [fact.seq])
         body = msgspec.json.decode(fact.body, type=SessionStarted)
         assert (body.order, body.port, body.source, body.by) == ("o1", 1, "cli", "test")
-        assert (body.plan, body.tariff, body.guard_boot) == (Wish(energy_wh=500), TERMS.tariff, "boot-1")
+        assert (body.plan, body.tariff, body.guard_boot) == (Wish(energy_wh=500), TERMS.tariff(), "boot-1")
         (grant,) = [request for request in guard.requests if isinstance(request, Grant)]
         assert grant == Grant(port=1, session=reply.session, ttl_s=60.0, plan=Plan(energy_wh=500))
 
@@ -447,7 +449,9 @@ def test_kill_between_start_and_grant_ends_as_never_energised(tmp_path: Path, gu
     """A start that guard was never asked for is closed as what it is, once."""
 
     async def story(running: Station) -> None:
-        body = SessionStarted(order="o1", port=1, source="cli", tariff=TERMS.tariff, guard_boot="boot-1")
+        body = SessionStarted(
+            order="o1", port=1, source="cli", tariff=TERMS.tariff(), tariff_version="t1", guard_boot="boot-1"
+        )
         await running.journal.append([NewFact(FactKind.SESSION_STARTED, body, "s1")])
         await running.close()
         for _ in range(2):

@@ -17,9 +17,9 @@ from pilenode.station.entries import NewFact
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
-from pilenode.station.keeper import Terms
 from pilenode.station.periodic import FAILED_PAUSE_S, IDLE_S, PAUSE_S
 from pilenode.station.sessions import Sessions, StartRequest
+from pilenode.station.terms import Terms
 from pilenode.station.tests_runner import Prover
 from pilenode.station.wallclock import ClockQuality, Stamp
 from pilenode.upstream.facts import Fact, FactKind, PeriodicResult

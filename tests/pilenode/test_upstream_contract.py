@@ -81,8 +81,12 @@ def test_every_kind_of_fact_has_a_body_and_a_stable_word() -> None:
         "fault_found",
         "fault_latched",
         "fault_reset",
+        "inspected",
+        "ledger_updated",
         "leg_ended",
         "leg_started",
+        "lock_lifted",
+        "lock_set",
         "queue_left",
         "session_ended",
         "session_modified",
@@ -102,6 +106,7 @@ def test_canonical_body_is_sorted_and_decodes_to_itself() -> None:
         source="cli",
         plan=Wish(duration_s=5),
         tariff=flat_schedule("t", 1, 2),
+        tariff_version="t",
         guard_boot="g",
     )
     encoded = canonical(body)
