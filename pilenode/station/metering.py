@@ -56,6 +56,8 @@ def marked(session: OpenSession, at: Moment, counter: Counter) -> OpenSession:
     session = started(session, reading, at)
     count = counted(session.count, Snapshot(reading.on_ms, reading.register_mwh), counter)
     mark = _mark(at, session.before.energy_mwh + count.energy_mwh)
+    if mark == session.usage.last:
+        return replace(session, count=count)
     return replace(session, count=count, usage=extend(session.usage, mark, session.prices))
 
 

@@ -17,7 +17,7 @@ from config.tariff import Period, TariffSchedule, TariffVersion, Tier
 from hil_rig.bench_money import broken, run
 from hil_rig.money_sessions import draw
 from pilenode.station import bill as bill_module
-from pilenode.station import prices, reprice, tariff, tariff_desk, usage
+from pilenode.station import prices, reprice, tariff_desk, usage
 from pilenode.station.bill import amount_limit, settle_money, settlement, tier_of
 from pilenode.upstream import facts_money
 from pilenode.upstream.facts import SessionEnded, canonical
@@ -165,6 +165,12 @@ def test_an_amount_that_is_used_up_allows_nothing() -> None:
     assert amount_limit(100, [], [], flat(0), None).energy_mwh == bill_module.MOST_MWH
 
 
+def test_time_takes_at_most_half_of_what_is_left() -> None:
+    """Seven minutes at 0.6 yuan per hour are 7 fen: of 14 they may be reserved, of 13 only half of them."""
+    hourly = one(TariffVersion(version="h", periods=[Period(0, 48, 500)], service_milli_yuan_per_hour=600))
+    assert [amount_limit(fen, [], [], hourly, NOON).for_ms for fen in (14, 13)] == [420_000, 210_000]
+
+
 def ended(**change: object) -> bytes:
     """Return the record of a session, changed."""
     money = settlement([piece(1_000_000)], [0, HOUR_MS], POSTPAID, flat(520, 300))
@@ -233,7 +239,7 @@ def test_the_bench_sees_a_bill_that_is_wrong() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    [config.tariff, bill_module, prices, reprice, tariff, tariff_desk, usage, facts_money],
+    [config.tariff, bill_module, prices, reprice, tariff_desk, usage, facts_money],
     ids=lambda m: m.__name__,
 )
 def test_money_knows_no_floating_point(module: object) -> None:

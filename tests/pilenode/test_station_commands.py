@@ -108,7 +108,7 @@ ENCODED = msgspec.json.encode(START)
         pytest.param(
             msgspec.json.encode(msgspec.structs.replace(START, iat=5, exp=4)), "malformed", "c1", id="exp before iat"
         ),
-        pytest.param(ENCODED.replace(b'"energy_wh":null', b'"energy_wh":-5'), "malformed", "c1", id="negative plan"),
+        pytest.param(ENCODED.replace(b'"plan":{}', b'"plan":{"energy_wh":-5}'), "malformed", "c1", id="negative plan"),
         pytest.param(b" " * (MAX_COMMAND_BYTES + 1 - len(ENCODED)) + ENCODED, "oversized", None, id="one byte over"),
     ],
 )

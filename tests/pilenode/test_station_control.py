@@ -256,8 +256,8 @@ def test_peer_that_does_not_read_is_cut_off(tmp_path: Path, monkeypatch: pytest.
         assert len(server._connections) == 1
         held = open_files()
         async with asyncio.timeout(30.0):
-            while server._connections or open_files() >= held:
-                await asyncio.sleep(0.05)  # noqa: ASYNC110 - the kernel closes descriptors, and tells nobody
+            while server._connections or open_files() >= held:  # noqa: ASYNC110 - the kernel tells nobody
+                await asyncio.sleep(0.05)
         assert len(asked.requests) < 100_000
         writer.transport.abort()
 

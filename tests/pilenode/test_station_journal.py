@@ -259,7 +259,10 @@ async def _append_and_read(journal: Journal, facts: list[NewFact]) -> list[Fact]
 def test_body_is_canonical_and_comes_back_byte_for_byte(tmp_path: Path) -> None:
     """The stored body is sorted JSON without spaces, and is handed out exactly as it was hashed."""
     fact = on_journal(tmp_path / "j.db", lambda journal: _append_and_read(journal, [reading("s", 42)]))[0]
-    assert bytes(fact.body) == b'{"leg":1,"on_ms":1000,"port":1,"power_w":200,"register_mwh":42,"start_register_mwh":0}'
+    assert bytes(fact.body) == (
+        b'{"count":{},"leg":1,"on_ms":1000,"port":1,"power_ms":[],"power_w":200,"register_mwh":42,'
+        b'"start_register_mwh":0,"usage":{}}'
+    )
 
 
 @pytest.mark.parametrize(

@@ -292,6 +292,17 @@ def test_an_update_changes_what_it_names_and_is_in_the_history() -> None:
     assert only(log).count == 2
 
 
+def test_of_two_entries_for_the_same_the_one_that_was_open_first_counts() -> None:
+    """Opening an old entry again does not take over what a newer one collects."""
+    log = Log()
+    log.add(FactKind.FAULT_FOUND, fault("meter_lost"))
+    log.add(FactKind.LEDGER_UPDATED, LedgerUpdated(entry=1, measure="m", state="closed", source="cli"))
+    log.add(FactKind.FAULT_FOUND, fault("meter_lost"))
+    log.add(FactKind.LEDGER_UPDATED, LedgerUpdated(entry=1, state="open", source="cli"))
+    log.add(FactKind.FAULT_FOUND, fault("meter_lost"))
+    assert [(entry.seq, entry.count) for entry in read(log)] == [(1, 1), (3, 2)]
+
+
 def test_a_history_is_bounded_and_keeps_its_first_step() -> None:
     """Nobody can fill the memory of the station by writing notes."""
     log = Log()

@@ -8,7 +8,7 @@ import pytest
 from pilenode.ipc.messages import FactsReply, StoredFact
 from pilenode.station.chain import Chain
 from pilenode.station.read_log import EVERY_KIND, walk
-from pilenode.upstream.facts import Boot, Fact, FactKind
+from pilenode.upstream.facts import Boot, Fact, FactKind, link
 from tests.pilenode.ledger_models import LOG_ID, MORNING_MS, Log
 
 
@@ -109,6 +109,14 @@ def test_a_fact_that_is_missing_or_stands_twice_breaks_the_chain() -> None:
     other = Chain("f" * 16)
     other.take(facts[0])
     assert other.broken_at == 1
+
+
+def test_a_gap_is_found_although_the_links_were_made_to_fit() -> None:
+    """Numbers have no holes, whatever the hashes say."""
+    first = log_of(1).facts[0]
+    second = msgspec.structs.replace(first, seq=3)
+    digest = link(bytes.fromhex(first.hash), LOG_ID, second).hex()
+    assert chain_of([first, msgspec.structs.replace(second, hash=digest)]).broken_at == 3
 
 
 def test_a_stored_fact_is_the_same_after_the_socket() -> None:

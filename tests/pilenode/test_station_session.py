@@ -40,7 +40,7 @@ STARTED = SessionStarted(
     tariff_version="t1",
     guard_boot="g1",
 )
-AT = Moment("boot", 5000, 1_800_000_000_000)
+AT = Moment("boot", 500_000_000, 1_800_000_100_000)
 FRESH = opened("s1", STARTED, AT)
 RUNNING = replace(FRESH, reading=Reading(1_000_000, 1_200_000, 60_000, 200), slot=1)
 IDLE = PortSnapshot(port=1, state="idle", closed=False)

@@ -116,6 +116,17 @@ def test_a_day_is_as_long_as_its_zone_says() -> None:
         assert days(log, berlin)[day].length_s == hours * 3600
 
 
+def test_midnight_of_a_zone_that_is_no_whole_hour_away() -> None:
+    """03:30 UTC in Newfoundland, to the millisecond, on both sides within one hour."""
+    log, zone = Log(), ZoneInfo("America/St_Johns")
+    midnight_ms = Statistics(zone)._midnight_ms(bounds("2026-11-30")[0])
+    assert midnight_ms % 3_600_000 == 1_800_000
+    for wall_ms in (midnight_ms - 1, midnight_ms, midnight_ms + 1):
+        log.add(FactKind.START_REFUSED, refused("port_busy"), wall_ms)
+    found = days(log, zone)
+    assert {day: sum(row.refusals.values()) for day, row in found.items()} == {"2026-11-29": 1, "2026-11-30": 2}
+
+
 def test_a_session_that_claims_an_endless_time_is_laid_out_for_a_week_at_most() -> None:
     """Nothing in a log can keep a reader busy for ever."""
     log = Log()
