@@ -53,7 +53,7 @@ class Merged(NamedTuple):
 
 @cache
 def _types(kind: type) -> inspect.Type:
-    """Return the types behind a table; msgspec looks at every annotation again, which is most of the time of a check."""
+    """Return the types behind a table, once: msgspec looks at every annotation, most of the time of a check."""
     return inspect.type_info(kind)
 
 
