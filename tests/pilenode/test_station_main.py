@@ -136,7 +136,7 @@ def test_life_of_a_session_over_the_control_socket(tmp_path: Path, guard: FakeGu
     async def main() -> None:
         async with guard, running(tmp_path, guard.path) as station:
             reply = await station.ask(Start(port=1, order="o1", plan=Wish(energy_wh=500), by="Li"), StartReply)
-            guard.run(1, 1_250_000, 60.0)
+            guard.run(1, 1_250_000, 3600.0)
             await asyncio.sleep(0.2)
             status = await station.status()
             assert (status.node, status.journal_ok, status.upstream_url) == ("n1", True, None)
