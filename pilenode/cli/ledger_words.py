@@ -37,6 +37,10 @@ SUBJECTS: Final = {
     "no_reading": ("没有电表读数", "no register at all"),
     "last_reading": ("缺少结束读数，取最后读数", "no register at the end, the last one was taken"),
     "register_backward": ("电表读数回退", "the register ran backward"),
+    "lifetime_value": ("起始读数为零，随后为累计值", "0 at the start, then the lifetime of the meter"),
+    "register_wrapped": ("电表计数溢出归零", "the register began again at 0"),
+    "register_jumped": ("读数跳变，疑似换表", "the register jumped, as after a change of meter"),
+    "over_possible": ("电量超过端口可能值", "more energy than the port can give"),
 }
 #: Steps in the history of an entry (``Step.what``).
 STEPS: Final = {

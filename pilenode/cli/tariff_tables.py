@@ -122,7 +122,6 @@ def repriced(terminal: Terminal, results: list[Repriced]) -> Group:
         word = {
             "same": Styled(pick("一致", "same"), "green"),
             "differs": Styled(pick("不一致", "differs"), "bold red"),
-            "without_bill": Styled(pick("无明细，不能重算", "no bill in it, not priced"), "yellow"),
         }[one.result]
         table.add_row(one.session, str(one.electricity_fen), str(one.service_fen), word)
         for difference in one.differences:

@@ -65,6 +65,7 @@ class _Flagged(msgspec.Struct):
 
     port: int
     energy_flag: str | None = None
+    energy_flags: list[str] = []
     age_ms: int = 0
 
 
@@ -128,8 +129,11 @@ class Ledger:
         if _NO_FLAG in bytes(fact.body):
             return
         body = msgspec.json.decode(fact.body, type=_Flagged)
-        if body.energy_flag is not None:
-            self._found(fact, (EntryKind.ENERGY, body.energy_flag, body.port), fact.session or "", body.age_ms)
+        if body.energy_flag is None:
+            return
+        more = [flag for flag in body.energy_flags if flag != body.energy_flag]
+        detail = ", ".join([fact.session or "", *more])  # one fact opens one entry
+        self._found(fact, (EntryKind.ENERGY, body.energy_flag, body.port), detail, body.age_ms)
 
     def _lock_set(self, fact: Fact) -> None:
         body = msgspec.json.decode(fact.body, type=LockSet)

@@ -28,12 +28,12 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Repriced(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one record. "without_bill": made before records had bills; there is nothing to price."""
+    """What came of one record."""
 
     session: str
     electricity_fen: int
     service_fen: int
-    result: Literal["same", "differs", "without_bill"]
+    result: Literal["same", "differs"]
     differences: list[Difference] = []
 
 
@@ -44,13 +44,12 @@ def reprice(session: str, body: bytes) -> Repriced:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         unread = Difference(what="body", recorded=str(error)[:200], computed="")
         return Repriced(session=session, electricity_fen=0, service_fen=0, result="differs", differences=[unread])
-    found = [] if ended.money is None else [*_differences(ended, ended.money)]
-    result: Literal["same", "differs", "without_bill"] = "differs" if found else "same"
+    found = [*_differences(ended, ended.money)]
     return Repriced(
         session=session,
         electricity_fen=ended.electricity_fen,
         service_fen=ended.service_fen,
-        result="without_bill" if ended.money is None else result,
+        result="differs" if found else "same",
         differences=found,
     )
 

