@@ -219,6 +219,8 @@ def test_a_young_session_stays_unless_the_matter_would_go_to_guard_or_an_order_s
     assert said(View(10.0, sessions), too_long(10.0), now_s=NOW + 1.0) == [Pause("a")]
     assert said(View(9.0, sessions), too_long(9.0, far=True)) == [Pause("a")]
     assert said(View(10.0, sessions), LoadState(budget_a=10.1)) == [Pause("a")]
+    mixed = (sessions[0], on("old", 3, 5.5, pauses=2))
+    assert said(View(10.0, mixed), too_long(10.0, far=True)) == [Pause("old")]
 
 
 def test_a_budget_that_is_lowered_takes_effect_at_once() -> None:
