@@ -30,6 +30,8 @@ CLASS_W: Final = 100
 _ZONE: Final = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$"
 
 Moment = Annotated[int, Meta(ge=0, le=2**53)]
+#: Every integer that every JSON reader keeps. Which of them make sense is said by ``mistakes``, one by one.
+Integer = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 VersionName = Annotated[str, Meta(min_length=1, max_length=40)]
 ZoneName = Annotated[str, Meta(min_length=1, max_length=64, pattern=_ZONE)]
 
@@ -42,15 +44,15 @@ class Period(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like
 
     from_slot: Annotated[int, Meta(ge=0, le=SLOTS)]
     to_slot: Annotated[int, Meta(ge=0, le=SLOTS)]
-    electricity: int
-    service: int = 0
+    electricity: Integer
+    service: Integer = 0
 
 
 class Tier(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
     """Service fee by sustained power: ``[up_to_w, milli_yuan_per_hour]``. The last tier holds above its end, too."""
 
-    up_to_w: int
-    milli_yuan_per_hour: int
+    up_to_w: Integer
+    milli_yuan_per_hour: Integer
 
 
 class TariffVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -63,7 +65,7 @@ class TariffVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     valid_from_ms: Moment | None = None
     valid_until_ms: Moment | None = None
     periods: Annotated[list[Period], Meta(max_length=SLOTS)]
-    service_milli_yuan_per_hour: int | None = None
+    service_milli_yuan_per_hour: Integer | None = None
     service_tier: Annotated[list[Tier], Meta(max_length=8)] | None = None
 
 

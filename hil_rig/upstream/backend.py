@@ -14,7 +14,7 @@ import aiomqtt
 import msgspec
 
 from pilenode import clock
-from pilenode.upstream.contract import ROOT, Ack, Command, FactBatch, Hello, Time, down, up
+from pilenode.upstream.contract import ROOT, Ack, Command, FactBatch, Hello, Time, down, other_major, up
 from pilenode.upstream.facts import CommandResult
 
 if TYPE_CHECKING:
@@ -73,6 +73,9 @@ class Backend:
             self.dropped["topic"] += 1
             return
         node, leaf = parts[2], parts[4]
+        if other_major(payload) is not None:
+            self.dropped["protocol_mismatch"] += 1
+            return
         if leaf == "hello":
             await self._tell_time(client, node, payload)
         try:

@@ -16,7 +16,7 @@ from msgspec import Meta
 from config.tariff import TariffSchedule
 
 #: As in ``pilenode.ipc.messages``, which imports this file; a test holds them together.
-Identifier = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:/-]+$")]
+Identifier = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:/-]+(?!\n)$")]
 PortNumber = Annotated[int, Meta(ge=1, le=99)]
 Words = Annotated[str, Meta(max_length=200)]
 #: Words that must be there.
@@ -24,7 +24,7 @@ Said = Annotated[str, Meta(min_length=1, max_length=200)]
 #: Ms since the epoch, up to the largest integer that every JSON reader keeps.
 Moment = Annotated[int, Meta(ge=0, le=2**53)]
 #: A card: 128 bits of a keyed hash of its number, in hex (``pilenode.station.card_id``).
-CardId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
+CardId = Annotated[str, Meta(min_length=32, max_length=32, pattern=r"^[0-9a-f]{32}$")]
 #: Cards in one part of a list; what a frame of 8 KiB takes is reached first where every card has all fields.
 MAX_PART_CARDS = 180
 
@@ -133,7 +133,7 @@ class SetCards(Act, frozen=True, kw_only=True, tag="set_cards"):
     cards: Annotated[list[ListedCard], Meta(max_length=MAX_PART_CARDS)] = []
     denied: Annotated[list[CardId], Meta(max_length=MAX_PART_CARDS)] = []
     valid_until_ms: Moment | None = None
-    key_id: Annotated[str, Meta(pattern=r"^[0-9a-f]{8}$")] | None = None
+    key_id: Annotated[str, Meta(min_length=8, max_length=8, pattern=r"^[0-9a-f]{8}$")] | None = None
 
 
 class DenyCard(Act, frozen=True, kw_only=True, tag="deny_card"):

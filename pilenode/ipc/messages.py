@@ -22,7 +22,8 @@ from pilenode.ipc.wish import Change, Wish
 #: Version of the guard protocol. A peer with another major version is refused.
 PROTOCOL = 1
 
-Identifier = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:/-]+$")]
+#: Python lets ``$`` match before a newline at the end; nobody else does, and no name ends in one.
+Identifier = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:/-]+(?!\n)$")]
 PortNumber = Annotated[int, Meta(ge=1, le=99)]
 Words = Annotated[str, Meta(max_length=200)]
 

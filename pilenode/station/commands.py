@@ -26,7 +26,7 @@ from pilenode.station.desk import Who
 from pilenode.station.entries import JournalConflictError, JournalFailedError, NewFact
 from pilenode.station.sessions import StartRequest
 from pilenode.station.wallclock import ClockQuality
-from pilenode.upstream.contract import MAX_COMMAND_BYTES, Command
+from pilenode.upstream.contract import MAX_COMMAND_BYTES, PROTOCOL, Command, decode_command, other_major
 from pilenode.upstream.facts import CommandResult, FactKind
 from pilenode.upstream.facts_money import Payment
 
@@ -52,8 +52,10 @@ def parse(payload: bytes) -> Command | CommandResult:
     """Return the command in ``payload``, or the refusal that it deserves."""
     if len(payload) > MAX_COMMAND_BYTES:
         return CommandResult(id=None, ok=False, code="oversized")
+    if (major := other_major(payload)) is not None:
+        return CommandResult(id=_id_of(payload), ok=False, code="protocol_mismatch", detail=f"{major}, not {PROTOCOL}")
     try:
-        command = msgspec.json.decode(payload, type=Command)
+        command = decode_command(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return CommandResult(id=_id_of(payload), ok=False, code="malformed", detail=str(error)[:200])
     lacking = _lacking(command)

@@ -18,16 +18,18 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol
 import msgspec
 from msgspec import Meta
 
-from pilenode.ipc.acts import AnyAct
+from pilenode.ipc.acts import AnyAct, Moment
 from pilenode.ipc.messages import Identifier, PortNumber
 from pilenode.ipc.wish import Change, Wish
-from pilenode.upstream.facts import MAX_INTEGER, CommandResult, Fact
+from pilenode.upstream.facts import MAX_INTEGER, Code, CommandResult, Fact, Measured
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from contextlib import AbstractAsyncContextManager
 
-ROOT: Final = "pn/v1"
+#: Major version of this contract. It stands in every topic; what names another one is not read any further.
+PROTOCOL: Final = 1
+ROOT: Final = f"pn/v{PROTOCOL}"
 #: Caps in bytes, checked before a byte is parsed.
 MAX_COMMAND_BYTES: Final = 8 * 1024
 MAX_ACK_BYTES: Final = 1024
@@ -41,6 +43,7 @@ DownLeaf = Literal["ack", "cmd", "time"]
 
 LogId = Annotated[str, Meta(min_length=16, max_length=16, pattern=r"^[0-9a-f]{16}$")]
 Sequence = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
+Major = Annotated[int, Meta(ge=0, le=999)]
 
 
 def up(node: str, leaf: UpLeaf) -> str:
@@ -53,6 +56,25 @@ def down(node: str, leaf: DownLeaf) -> str:
     return f"{ROOT}/{node}/dn/{leaf}"
 
 
+class _Spoken(msgspec.Struct):
+    """What is looked at before anything else: the major version, where a message names it."""
+
+    protocol: Major = PROTOCOL
+
+
+def other_major(payload: bytes) -> int | None:
+    """Return the major version that ``payload`` names if it is another one than ours, else None.
+
+    A field of another version may mean something else under the same name, so nothing of it is believed. What is not
+    even JSON is left to whoever decodes it.
+    """
+    try:
+        named = msgspec.json.decode(payload, type=_Spoken).protocol
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return None if named == PROTOCOL else named
+
+
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
     """First message of a connection: which log this is and what of it is still to be confirmed.
 
@@ -61,7 +83,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     ``asked_ms``: ms of the station's boot when it asked; means nothing to anybody else.
     """
 
-    protocol: int = 1
+    protocol: Major = PROTOCOL
     version: Annotated[str, Meta(max_length=40)]
     log_id: LogId
     first_unacked: Sequence
@@ -76,20 +98,22 @@ class FactBatch(msgspec.Struct, frozen=True, kw_only=True):
     facts: Annotated[list[Fact], Meta(min_length=1, max_length=MAX_BATCH_FACTS)]
 
 
-class Ack(msgspec.Struct, frozen=True, kw_only=True):
+class Ack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The backend has committed every fact of ``log_id`` up to and including ``upto``."""
 
+    protocol: Major = PROTOCOL
     log_id: LogId
     upto: Sequence
 
 
-class Time(msgspec.Struct, frozen=True, kw_only=True):
+class Time(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What time it was at the backend when it sent this, ms since the epoch.
 
     ``asked_ms`` is that of the ``Hello`` it answers, so that the station knows how long question and answer took; None
     when nobody asked. Must never be retained: nobody could tell how old it is.
     """
 
+    protocol: Major = PROTOCOL
     wall_ms: Sequence
     asked_ms: Sequence | None = None
 
@@ -100,8 +124,12 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     ``start`` needs ``port`` and ``order``; ``paid_fen`` is what was paid in advance, None: it is paid afterwards.
     ``modify`` needs ``port``, ``session`` and ``change``. ``stop`` ends what runs on ``port``; with ``session`` or
     ``order`` only if that is it. ``act`` carries an administrative act and needs nothing else.
+
+    What is unknown beside these fields is ignored; inside ``plan``, ``change`` and ``act`` it refuses the command, for
+    it may be a limit (docs/adr/0025-contract.md).
     """
 
+    protocol: Major = PROTOCOL
     id: Identifier
     op: Literal["start", "stop", "modify", "act"]
     port: PortNumber | None = None
@@ -111,8 +139,42 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     paid_fen: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     change: Change | None = None
     act: AnyAct | None = None
-    iat: Annotated[int, Meta(ge=0)]
-    exp: Annotated[int, Meta(ge=0)]
+    iat: Moment
+    exp: Moment
+
+
+class _Stop(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a stop needs to be understood."""
+
+    id: Identifier
+    op: Literal["stop"]
+    port: PortNumber
+    order: Identifier | None = None
+    session: Identifier | None = None
+    iat: Moment
+    exp: Moment
+
+
+def decode_command(payload: bytes) -> Command:
+    """Return the command in ``payload``. Raises msgspec.DecodeError, UnicodeDecodeError and RecursionError.
+
+    Off is always honoured: a stop that names its session or order is taken whatever else stands in it.
+    """
+    try:
+        return msgspec.json.decode(payload, type=Command)
+    except msgspec.ValidationError:
+        stop = _stop_in(payload)
+        if stop is None:
+            raise
+        return Command(**msgspec.structs.asdict(stop))
+
+
+def _stop_in(payload: bytes) -> _Stop | None:
+    try:
+        stop = msgspec.json.decode(payload, type=_Stop)
+    except msgspec.ValidationError:
+        return None
+    return None if stop.session is None and stop.order is None else stop
 
 
 class PortReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,10 +183,10 @@ class PortReport(msgspec.Struct, frozen=True, kw_only=True):
     port: PortNumber
     state: Annotated[str, Meta(max_length=16)]
     session: Identifier | None = None
-    reason: Annotated[str, Meta(max_length=64)] | None = None
-    findings: Annotated[list[str], Meta(max_length=32)] = []
-    power_w: int | None = None
-    temperature_dc: int | None = None  # 0.1 °C
+    reason: Code | None = None
+    findings: Annotated[list[Code], Meta(max_length=32)] = []
+    power_w: Measured | None = None
+    temperature_dc: Measured | None = None  # 0.1 °C
 
 
 class LockReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +195,7 @@ class LockReport(msgspec.Struct, frozen=True, kw_only=True):
     lock: Identifier
     port: PortNumber | None
     kind: Annotated[str, Meta(max_length=16)]
-    until_ms: int | None = None
+    until_ms: Moment | None = None
     in_force: bool
 
 
@@ -145,18 +207,18 @@ class StateReport(msgspec.Struct, frozen=True, kw_only=True):
     deadline, and those of which nobody can say; None while the ledger has not been read.
     """
 
-    wall_ms: int
+    wall_ms: Moment
     clock: Annotated[str, Meta(max_length=8)]
     guard: bool
     journal_ok: bool
-    cabinet_faults: Annotated[list[str], Meta(max_length=32)] = []
+    cabinet_faults: Annotated[list[Code], Meta(max_length=32)] = []
     ports: Annotated[list[PortReport], Meta(max_length=99)] = []
-    tests_due: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=16)] = []
-    tests_failed: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=16)] = []
+    tests_due: Annotated[list[Code], Meta(max_length=16)] = []
+    tests_failed: Annotated[list[Code], Meta(max_length=16)] = []
     locks: Annotated[list[LockReport], Meta(max_length=64)] = []
-    ledger_open: int | None = None
-    ledger_overdue: int | None = None
-    ledger_undated: int | None = None
+    ledger_open: Sequence | None = None
+    ledger_overdue: Sequence | None = None
+    ledger_undated: Sequence | None = None
 
 
 class Live(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,7 +228,7 @@ class Live(msgspec.Struct, frozen=True, kw_only=True):
     cannot be taken for the death of a newer one.
     """
 
-    session: int
+    session: Sequence
     online: bool
 
 

@@ -24,7 +24,7 @@ from pilenode.ipc.wish import Wish
 from pilenode.upstream.facts_cards import CardAllowed, CardDenied, CardForgotten, CardLearned, CardsSet
 from pilenode.upstream.facts_ledger import Inspected, LedgerUpdated, LockLifted, LockSet
 from pilenode.upstream.facts_load import BudgetSet, QueueLeft, StartQueued
-from pilenode.upstream.facts_money import Payment, PowerTimes, Settlement, TariffSet, Usage
+from pilenode.upstream.facts_money import Count, Payment, PowerTimes, Settlement, TariffSet, Usage
 from pilenode.upstream.facts_time import Anchor
 
 #: The link before the first fact of a log.
@@ -36,6 +36,8 @@ MAX_INTEGER: Final = 2**53
 MAX_CODE: Final = 64
 MAX_WORDS: Final = 200
 
+#: A register or power as a meter told it, which may be below 0.
+Measured = Annotated[int, Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)]
 Code = Annotated[str, Meta(max_length=MAX_CODE)]
 
 
@@ -86,6 +88,10 @@ class EnergyFlag(StrEnum):
     OVER_POSSIBLE = "over_possible"  # more than the port can give in the time: what it can give was taken
 
 
+#: Each of them once.
+EnergyFlags = Annotated[list[EnergyFlag], Meta(max_length=len(EnergyFlag))]
+
+
 class _Body(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all bodies. Unknown fields are ignored, so an older reader survives a newer cabinet."""
 
@@ -119,11 +125,11 @@ class EnergyCount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     with power. ``baseline``: there was a register at closing. ``read``: there was one after it.
     """
 
-    energy_mwh: int = 0
-    flags: list[EnergyFlag] = []
-    register_mwh: int | None = None
-    at_ms: int = 0
-    on_ms: int = 0
+    energy_mwh: Count = 0
+    flags: EnergyFlags = []
+    register_mwh: Measured | None = None
+    at_ms: Count = 0
+    on_ms: Count = 0
     baseline: bool = False
     read: bool = False
 
@@ -133,10 +139,10 @@ class Checkpoint(_Body, frozen=True, kw_only=True):
 
     port: PortNumber
     leg: Annotated[int, Meta(ge=1, le=99)] = 1
-    start_register_mwh: int | None
-    register_mwh: int | None
-    on_ms: int
-    power_w: int | None
+    start_register_mwh: Measured | None
+    register_mwh: Measured | None
+    on_ms: Count
+    power_w: Measured | None
     count: EnergyCount = EnergyCount()  # of this leg
     usage: Usage = Usage()  # of the whole session so far
     power_ms: PowerTimes = []
@@ -153,17 +159,17 @@ class SessionEnded(_Body, frozen=True, kw_only=True):
     port: PortNumber
     reason: Code
     detail: Words = ""
-    age_ms: int
-    start_register_mwh: int | None
-    end_register_mwh: int | None
-    energy_wh: int
+    age_ms: Count
+    start_register_mwh: Measured | None
+    end_register_mwh: Measured | None
+    energy_wh: Count
     energy_flag: EnergyFlag | None = None  # the first of ``energy_flags``
-    energy_flags: list[EnergyFlag] = []
-    duration_s: int
+    energy_flags: EnergyFlags = []
+    duration_s: Count
     legs: Annotated[int, Meta(ge=1, le=99)] = 1
-    pause_ms: int | None = 0
-    electricity_fen: int
-    service_fen: int
+    pause_ms: Count | None = 0
+    electricity_fen: Count
+    service_fen: Count
     tariff_version: VersionName
     money: Settlement  # the bill and all it is made of
 
@@ -180,12 +186,12 @@ class LegEnded(_Body, frozen=True, kw_only=True):
     cause: Annotated[str, Meta(max_length=16)]
     reason: Code
     detail: Words = ""
-    age_ms: int = 0
-    start_register_mwh: int | None
-    end_register_mwh: int | None
-    energy_mwh: int
-    energy_flags: list[EnergyFlag] = []
-    on_ms: int
+    age_ms: Count = 0
+    start_register_mwh: Measured | None
+    end_register_mwh: Measured | None
+    energy_mwh: Count
+    energy_flags: EnergyFlags = []
+    on_ms: Count
     usage: Usage = Usage()  # of the whole session so far
     power_ms: PowerTimes = []
 
@@ -199,7 +205,7 @@ class LegStarted(_Body, frozen=True, kw_only=True):
     port: PortNumber
     leg: Annotated[int, Meta(ge=2, le=99)]
     cause: Annotated[str, Meta(max_length=16)]
-    pause_ms: int | None
+    pause_ms: Count | None
     guard_boot: Identifier
 
 
@@ -227,8 +233,8 @@ class Fault(_Body, frozen=True, kw_only=True):
     """A fault latched, stands without latching, or went away. ``event`` counts within one ``guard_boot``."""
 
     guard_boot: Identifier
-    event: int
-    age_ms: int
+    event: Count
+    age_ms: Count
     port: PortNumber | None
     code: Code
     detail: Words = ""
@@ -252,9 +258,9 @@ class PeriodicResult(_Body, frozen=True, kw_only=True):
     ok: bool
     detail: Words = ""
     by: Words = ""
-    age_ms: int = 0
+    age_ms: Count = 0
     guard_boot: Identifier | None = None
-    event: int | None = None
+    event: Count | None = None
 
 
 class CommandResult(_Body, frozen=True, kw_only=True):

@@ -10,7 +10,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from pilenode.ipc.acts import CardId, Words
+from pilenode.ipc.acts import CardId, Moment, Words
+from pilenode.upstream.facts_money import Count
 
 _Source = Annotated[str, Meta(max_length=16)]
 
@@ -18,11 +19,11 @@ _Source = Annotated[str, Meta(max_length=16)]
 class CardsSet(msgspec.Struct, frozen=True, kw_only=True):
     """A new list of cards counts. ``sha256`` names its content, which is in a file beside the journal."""
 
-    version: int
+    version: Count
     sha256: Annotated[str, Meta(min_length=64, max_length=64)]
-    cards: int
-    denied: int
-    valid_until_ms: int | None = None
+    cards: Count
+    denied: Count
+    valid_until_ms: Moment | None = None
     source: _Source
     by: Words = ""
 
@@ -51,7 +52,7 @@ class CardLearned(msgspec.Struct, frozen=True, kw_only=True):
     card: CardId
     reader: Annotated[str, Meta(max_length=32)]
     name: Words = ""
-    until_ms: int | None = None
+    until_ms: Moment | None = None
     source: _Source
     by: Words = ""
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from pilenode.ipc.acts import Moment
 from pilenode.ipc.messages import Identifier, PortNumber, Words
 
 _Source = Annotated[str, Meta(max_length=16)]
@@ -23,8 +24,8 @@ class LockSet(msgspec.Struct, frozen=True, kw_only=True):
     lock_kind: Annotated[str, Meta(max_length=16)]
     authority: Words
     reason: Words
-    from_ms: int | None = None
-    until_ms: int | None = None
+    from_ms: Moment | None = None
+    until_ms: Moment | None = None
     source: _Source
     by: Words = ""
 
@@ -42,11 +43,11 @@ class LockLifted(msgspec.Struct, frozen=True, kw_only=True):
 class LedgerUpdated(msgspec.Struct, frozen=True, kw_only=True):
     """Something was written into the entry that the fact ``entry`` of this log had opened. None: unchanged."""
 
-    entry: Annotated[int, Meta(ge=1)]
+    entry: Annotated[int, Meta(ge=1, le=2**53)]
     measure: Words | None = None
     responsible: Words | None = None
     contingency: Words | None = None
-    due_ms: int | None = None
+    due_ms: Moment | None = None
     state: Annotated[str, Meta(max_length=16)] | None = None
     note: Words | None = None
     source: _Source

@@ -10,9 +10,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from pilenode.ipc.acts import Moment
 from pilenode.ipc.messages import Identifier, PortNumber, Words
 from pilenode.ipc.wish import Wish
-from pilenode.upstream.facts_money import Payment
+from pilenode.upstream.facts_money import Count, Payment
 
 _Source = Annotated[str, Meta(max_length=16)]
 _Code = Annotated[str, Meta(max_length=64)]
@@ -28,7 +29,7 @@ class StartQueued(msgspec.Struct, frozen=True, kw_only=True):
     plan: Wish = Wish()
     owner: Annotated[str, Meta(max_length=64)] = ""
     position: Annotated[int, Meta(ge=1, le=99)]
-    expected_ma: Annotated[int, Meta(ge=0)]
+    expected_ma: Count
     payment: Payment = Payment(mode="postpaid")
     offline: bool = False  # a card's start that the backend does not know of
 
@@ -44,14 +45,14 @@ class QueueLeft(msgspec.Struct, frozen=True, kw_only=True):
     port: PortNumber
     why: _Code
     detail: Words = ""
-    waited_ms: Annotated[int, Meta(ge=0)]
+    waited_ms: Count
 
 
 class BudgetSet(msgspec.Struct, frozen=True, kw_only=True):
     """The budget of the cabinet was set. ``until_ms`` (ms since the epoch) None: until the next such fact."""
 
-    limit_ma: Annotated[int, Meta(ge=0)]
-    until_ms: int | None = None
+    limit_ma: Annotated[int, Meta(ge=0, le=125_000)]
+    until_ms: Moment | None = None
     authority: Words
     reason: Words
     source: _Source

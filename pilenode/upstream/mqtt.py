@@ -36,6 +36,7 @@ from pilenode.upstream.contract import (
     Time,
     UpstreamLostError,
     down,
+    other_major,
     up,
 )
 from pilenode.upstream.dialect import PATIENCE_S, Dialect, Version
@@ -286,7 +287,9 @@ class MqttLink:
         elif len(payload) > caps[topic]:
             self._dropped["oversized"] += 1
         elif topic == self._cmd:
-            return IncomingCommand(payload, retained=message.retain)
+            return IncomingCommand(payload, retained=message.retain)  # whose refusal is answered, not only counted
+        elif other_major(payload) is not None:
+            self._dropped["protocol_mismatch"] += 1
         elif topic == self._time and message.retain:
             self._dropped["retained_time"] += 1  # as old as the broker likes
         else:
