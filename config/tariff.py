@@ -27,7 +27,7 @@ MOST_MILLI_YUAN: Final = 100_000
 #: A tier ends at a whole number of these, W: the classes in which power is counted (requirements 3.6, row G).
 CLASS_W: Final = 100
 
-_ZONE: Final = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$"
+_ZONE: Final = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}(?!\n)$"
 
 Moment = Annotated[int, Meta(ge=0, le=2**53)]
 #: Every integer that every JSON reader keeps. Which of them make sense is said by ``mistakes``, one by one.

@@ -20,13 +20,14 @@ import subprocess
 import tempfile
 import time
 import weakref
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self
 
 from hil_rig.child import environment, python
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 Kind = Literal["mosquitto", "amqtt"]
 
@@ -69,12 +70,37 @@ def _from_anywhere() -> Iterator[int]:
 _next_port = _from_anywhere()
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may do what on a mosquitto: passwords by user, and the text of an access list."""
+
+    users: Mapping[str, str]
+    rights: str
+
+
+class Observer(Protocol):
+    """Is told what becomes of a broker."""
+
+    def started(self, broker: Broker) -> None:
+        """It accepts connections now."""
+
+    def stopping(self, broker: Broker) -> None:
+        """It will be asked to stop."""
+
+    def killed(self, broker: Broker) -> None:
+        """It was killed."""
+
+
 class Broker:
     """A broker on ``127.0.0.1:port`` (0: any free one). A context manager; ``kind`` None takes the best there is."""
 
-    def __init__(self, port: int = 0, kind: Kind | None = None) -> None:
+    #: Is told of every broker of this process; the tests listen to all of them (hil_rig.contract.watch).
+    observer: ClassVar[Observer | None] = None
+
+    def __init__(self, port: int = 0, kind: Kind | None = None, access: Access | None = None) -> None:
         self.port = port or free_port()
         self.kind: Kind = kind or ("mosquitto" if find_mosquitto() else "amqtt")
+        self.access = access
         self._directory = Path(tempfile.mkdtemp(prefix="pilenode-broker-"))
         weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
         self._process: subprocess.Popen[bytes] | None = None
@@ -104,11 +130,15 @@ class Broker:
                 self.kill()
                 raise BrokerError(f"{self.kind} on port {self.port}:\n{log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.02)
+        if self.observer is not None:
+            self.observer.started(self)
 
     def stop(self) -> None:
         """Ask it to stop, and see that it does."""
         if self._process is None:
             return
+        if self.observer is not None:
+            self.observer.stopping(self)
         self._process.terminate()
         try:
             self._process.wait(_STOP_S)
@@ -122,6 +152,8 @@ class Broker:
             self._process.kill()
             self._process.wait()
             self._process = None
+            if self.observer is not None:
+                self.observer.killed(self)
 
     def _command(self) -> Sequence[str]:
         if self.kind == "amqtt":
@@ -132,12 +164,28 @@ class Broker:
         config = self._directory / "mosquitto.conf"
         lines = [
             f"listener {self.port} 127.0.0.1",
-            "allow_anonymous true",
+            *self._who_may(),
             "persistence false",
             f"user {getpass.getuser()}",  # as root it would become another user that cannot read this file
         ]
         config.write_text("\n".join(lines) + "\n", encoding="ascii")
         return [program, "-c", str(config)]
+
+    def _who_may(self) -> Sequence[str]:
+        if self.access is None:
+            return ["allow_anonymous true"]
+        passwords, rights = self._directory / "passwords", self._directory / "acl.conf"
+        passwords.touch(mode=0o600)
+        for user, password in self.access.users.items():
+            subprocess.run(["mosquitto_passwd", "-b", passwords, user, password], check=True)
+        rights.write_text(self.access.rights, encoding="utf-8")
+        rights.chmod(0o600)
+        return [
+            "allow_anonymous false",
+            "use_username_as_clientid true",
+            f"password_file {passwords}",
+            f"acl_file {rights}",
+        ]
 
     def _accepts(self) -> bool:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1.0):

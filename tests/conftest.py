@@ -15,6 +15,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: Holds everything that tests put on a broker against docs/asyncapi.yaml.
+pytest_plugins = ["hil_rig.contract.watch"]
+
 _NOT_RUN = pytest.StashKey[dict[str, list[str]]]()
 
 

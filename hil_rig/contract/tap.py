@@ -39,8 +39,7 @@ class Tap:
         """Connect and subscribe; returns when every later message is heard. Raises TapError."""
         self._subscribed.clear()
         self._marks = 0
-        made = mqtt.Client(CallbackAPIVersion.VERSION2)
-        made.username_pw_set(*self._broker.tap_login) if self._broker.tap_login else None
+        made = mqtt.Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
         made.on_connect = self._connected
         made.on_subscribe = lambda *_: self._subscribed.set()
         made.on_message = self._hear

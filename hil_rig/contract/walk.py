@@ -34,6 +34,8 @@ def unbounded(schemas: Mapping[str, Schema]) -> Iterator[str]:
             for kind in types:
                 if kind == "object" and "properties" not in one and "allOf" not in one:
                     yield f"{path}: any object"
+                if kind == "array" and "items" not in one:
+                    yield f"{path}[]: anything"
                 lacking = [key for key in _BOUNDS.get(kind, ()) if key not in one]
                 if lacking:
                     yield f"{path}: {kind} without {', '.join(lacking)}"

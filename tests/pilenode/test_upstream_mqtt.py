@@ -154,6 +154,7 @@ def test_death_is_told_by_the_broker(broker: Broker) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.off_contract
 def test_what_makes_no_sense_is_dropped_and_counted(broker: Broker) -> None:
     """Malformed and oversized confirmations and huge commands are counted; what follows them still arrives."""
 
@@ -172,6 +173,7 @@ def test_what_makes_no_sense_is_dropped_and_counted(broker: Broker) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.off_contract
 def test_a_time_that_was_kept_by_the_broker_is_dropped(broker: Broker) -> None:
     """Nobody knows how old it is. One sent now arrives; one that is no time, or too large, is counted."""
     told = Time(wall_ms=1, asked_ms=2)
@@ -214,6 +216,7 @@ def test_retained_command_is_known_as_such(broker: Broker) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.off_contract
 def test_command_sent_while_away_is_not_kept(broker: Broker) -> None:
     """A broker keeps nothing for a cabinet that is away: what arrives was sent while the connection stood."""
 
