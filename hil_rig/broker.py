@@ -82,13 +82,13 @@ class Observer(Protocol):
     """Is told what becomes of a broker."""
 
     def started(self, broker: Broker) -> None:
-        """It accepts connections now."""
+        """Learn that it accepts connections now."""
 
     def stopping(self, broker: Broker) -> None:
-        """It will be asked to stop."""
+        """Learn that it will be asked to stop."""
 
     def killed(self, broker: Broker) -> None:
-        """It was killed."""
+        """Learn that it was killed."""
 
 
 class Broker:
@@ -177,7 +177,8 @@ class Broker:
         passwords, rights = self._directory / "passwords", self._directory / "acl.conf"
         passwords.touch(mode=0o600)
         for user, password in self.access.users.items():
-            subprocess.run(["mosquitto_passwd", "-b", passwords, user, password], check=True)
+            command = [shutil.which("mosquitto_passwd") or "mosquitto_passwd", "-b", str(passwords), user, password]
+            subprocess.run(command, check=True)
         rights.write_text(self.access.rights, encoding="utf-8")
         rights.chmod(0o600)
         return [

@@ -1,1 +1,1 @@
-"""The contract of the upstream, made from the types that station encodes and decodes: schemas, samples, rights, pages."""
+"""The contract of the upstream, made from the types that station speaks with: schemas, samples, rights, pages."""

@@ -96,7 +96,9 @@ def _message(one: Channel) -> dict[str, Any]:
     examples = [{"name": name, "payload": plain(value)} for name, value in SAMPLES[one.leaf].items()]
     if one.leaf == "ev":
         log_id = next(iter(SAMPLES["ev"].values())).log_id
-        examples += [{"name": f"{fact.kind}", "payload": {"log_id": log_id, "facts": [plain(fact)]}} for fact in facts()]
+        examples += [
+            {"name": f"{fact.kind}", "payload": {"log_id": log_id, "facts": [plain(fact)]}} for fact in facts()
+        ]
     return {
         "name": one.type.__name__,
         "contentType": "application/json",

@@ -26,14 +26,14 @@ kind of fact; [mosquitto-acl.conf](mosquitto-acl.conf) holds every cabinet to it
 made from the types with which the cabinet encodes and decodes, by `python -m hil_rig.contract`; tests hold them
 together, and every message that the tests put on a broker is held against the document.
 
-Payloads are JSON; numbers are integers, with their unit at the end of the name (`_ms`, `_s`, `_wh`, `_mwh`, `_w`, `_ma`,
-`_fen`; `_dc` is 0.1 °C). Everything is said with QoS 1. Versions of MQTT: 5, or 3.1.1 where the broker has no 5.
+Payloads are JSON; numbers are integers, with their unit at the end of the name (`_ms`, `_s`, `_wh`, `_mwh`, `_w`,
+`_ma`, `_fen`; `_dc` is 0.1 °C). Everything is said with QoS 1. Versions of MQTT: 5, or 3.1.1 where the broker has no 5.
 
-- **A fact is done when the backend says so** in `ack`, after its own commit. That a broker took it means nothing; what is
-  not confirmed is sent again, from the first that is not. `(node, log_id, seq)` names a fact: keep it once.
+- **A fact is done when the backend says so** in `ack`, after its own commit. That a broker took it means nothing; what
+  is not confirmed is sent again, from the first that is not. `(node, log_id, seq)` names a fact: keep it once.
 - **Unknown fields are ignored**, and so is an unknown kind of fact: it is kept and confirmed like the others.
-- **Except inside `plan`, `change` and `act` of a command**, whose unknown fields refuse it (`malformed`, the detail names
-  the field): what a cabinet does not know may be a limit. A `stop` that names its `session` or `order` is carried
+- **Except inside `plan`, `change` and `act` of a command**, whose unknown fields refuse it (`malformed`, the detail
+  names the field): what a cabinet does not know may be a limit. A `stop` that names its `session` or `order` is carried
   out whatever else stands in it.
 - **Another major version is refused**: it has other topics (`pn/v2/…`), and a message that names one in `protocol` is
   dropped and counted; a command is answered with `protocol_mismatch`.
@@ -50,8 +50,9 @@ def page() -> str:
     figures = count(schemas)
     parts = [
         _HEAD,
-        f"{len(CHANNELS)} messages, {len(FactKind)} kinds of fact, {figures['schemas']} schemas, {figures['fields']} "
-        f"fields, {figures['bounds']} bounds.\n",
+        f"{len(CHANNELS)} messages, {len(FactKind)} kinds of fact, "
+        + ", ".join(f"{figures[what]} {what}" for what in ("schemas", "fields", "bounds"))
+        + ".\n",
         "## Topics 主题\n",
         *_topics(),
         "\n## Kinds of fact 事实种类\n",
@@ -108,7 +109,9 @@ def _tables(schemas: Mapping[str, Schema], names: list[str]) -> Iterator[str]:
 def _default(one: Schema) -> str:
     words = {None: "null", True: "true", False: "false", "": '""'}
     value = one.get("default")
-    return str(value) if isinstance(value, (int, dict, list)) and not isinstance(value, bool) else words.get(value, value)
+    return (
+        str(value) if isinstance(value, (int, dict, list)) and not isinstance(value, bool) else words.get(value, value)
+    )
 
 
 def _link(name: str) -> str:

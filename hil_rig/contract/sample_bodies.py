@@ -9,14 +9,15 @@ from pilenode.ipc.wish import Wish
 from pilenode.station.bill import settlement
 from pilenode.upstream.facts import (
     ActRefused,
+    Body,
     Boot,
     Checkpoint,
     CommandResult,
     EnergyCount,
     EnergyFlag,
+    FactKind,
     Fault,
     FaultReset,
-    FactKind,
     LegEnded,
     LegStarted,
     PeriodicResult,
@@ -34,8 +35,6 @@ from pilenode.upstream.facts_time import Anchor
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import msgspec
-
 SESSION: Final = "01KT0E8V5ZQ3M7C2R9XW4B6NDA"
 LOCK: Final = "xf-2026-0617"
 TARIFF: Final = flat_schedule("2026-06", 520, 300)
@@ -49,7 +48,7 @@ _BILL: Final = settlement([_PIECE], [0, 0, 0, _HOUR_MS], _PAID, TARIFF)
 _MARK: Final = UsageMark(wall_ms=_WALL_MS, boottime_ms=210_000, trusted=True, register_mwh=5_001_200)
 _OVER: Final = Fault(guard_boot=_GUARD, event=17, age_ms=140, port=2, code="over_temperature", detail="81.2 °C")
 
-BODIES: Final[Mapping[FactKind, msgspec.Struct]] = {
+BODIES: Final[Mapping[FactKind, Body]] = {
     FactKind.BOOT: Boot(version="0.1.0"),
     FactKind.SESSION_STARTED: SessionStarted(
         order="o-1",
@@ -68,7 +67,9 @@ BODIES: Final[Mapping[FactKind, msgspec.Struct]] = {
         register_mwh=5_001_200,
         on_ms=20_000,
         power_w=212,
-        count=EnergyCount(energy_mwh=1200, register_mwh=5_001_200, at_ms=20_000, on_ms=20_000, baseline=True, read=True),
+        count=EnergyCount(
+            energy_mwh=1200, register_mwh=5_001_200, at_ms=20_000, on_ms=20_000, baseline=True, read=True
+        ),
         usage=Usage(last=_MARK),
         power_ms=[0, 0, 0, 20_000],
     ),

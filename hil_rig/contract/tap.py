@@ -81,4 +81,4 @@ class Tap:
                 self._marks += 1
                 self._marked.notify_all()
         else:
-            self._heard.append((message.topic, message.payload))
+            self._heard.append((message.topic, bytes(message.payload)))

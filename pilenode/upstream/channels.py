@@ -51,8 +51,18 @@ class Channel:
 
 
 CHANNELS: Final = (
-    Channel(UP, "hello", Hello, 1024, "连接后的第一条消息：日志及待确认的范围", "first words: the log, what is unconfirmed"),
-    Channel(UP, "live", Live, 256, "是否在线；遗嘱消息也在此主题", "whether it is connected; its last will, too", retained=True),
+    Channel(
+        UP, "hello", Hello, 1024, "连接后的第一条消息：日志及待确认的范围", "first words: the log, what is unconfirmed"
+    ),
+    Channel(
+        UP,
+        "live",
+        Live,
+        256,
+        "是否在线；遗嘱消息也在此主题",
+        "whether it is connected; its last will, too",
+        retained=True,
+    ),
     Channel(UP, "st", StateReport, MAX_UP_BYTES, "机柜当前状态", "the present state of the cabinet", retained=True),
     Channel(UP, "ev", FactBatch, MAX_UP_BYTES, "一批事实", "a batch of facts"),
     Channel(UP, "res", CommandResult, 4096, "命令的结果", "what became of a command"),

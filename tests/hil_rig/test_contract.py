@@ -211,7 +211,9 @@ def test_readers_ignore_what_they_do_not_know_and_we_do_not_say_it(leaf: str, na
     assert not Checker().problems(one.topic("n"), msgspec.json.encode(SAMPLES[leaf][name]))
 
 
-@pytest.mark.parametrize(("name", "part"), [("start", "plan"), ("modify", "change"), ("lock", "act"), ("set_tariff", "act")])
+@pytest.mark.parametrize(
+    ("name", "part"), [("start", "plan"), ("modify", "change"), ("lock", "act"), ("set_tariff", "act")]
+)
 def test_what_narrows_an_order_is_never_ignored(name: str, part: str) -> None:
     """An unknown field inside plan, change or act refuses the command, by the document and by the decoder."""
     command = plain(SAMPLES["cmd"][name])
@@ -236,7 +238,9 @@ def test_what_narrows_an_order_is_never_ignored(name: str, part: str) -> None:
         (
             up("n", "ev"),
             msgspec.json.encode(
-                FactBatch(log_id=LOG_ID, facts=[msgspec.structs.replace(facts()[0], body=msgspec.Raw(b'{"version":1}'))])
+                FactBatch(
+                    log_id=LOG_ID, facts=[msgspec.structs.replace(facts()[0], body=msgspec.Raw(b'{"version":1}'))]
+                )
             ),
             "facts.0.body.version",
         ),

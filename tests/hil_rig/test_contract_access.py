@@ -98,7 +98,13 @@ def test_the_backend_hears_a_cabinet_under_its_own_name_only(broker: Broker) -> 
             for topic, payload in own:
                 assert await say(node, topic, payload) < 0x80
             forged = [one.topic(NEIGHBOUR) for one in CHANNELS] + [one.topic(NODE) for one in DOWNS]
-            forged += [f"pn/v1/{NODE}/up/other", f"pn/v2/{NODE}/up/hello", f"pn/v1/{BACKEND}/up/hello", "pn/v1", "$SYS/x"]
+            forged += [
+                f"pn/v1/{NODE}/up/other",
+                f"pn/v2/{NODE}/up/hello",
+                f"pn/v1/{BACKEND}/up/hello",
+                "pn/v1",
+                "$SYS/x",
+            ]
             for topic in forged:
                 assert await say(node, topic, b"forged") == _NOT_AUTHORIZED, topic
             assert await say(node, up(NODE, "ev"), b"last") < 0x80
@@ -110,7 +116,7 @@ def test_the_backend_hears_a_cabinet_under_its_own_name_only(broker: Broker) -> 
 
 
 def test_a_cabinet_hears_what_is_for_it_only(broker: Broker) -> None:
-    """mosquitto grants it every subscription, and delivers of all that is said only what is for its own name."""
+    """Mosquitto grants it every subscription, and delivers of all that is said only what is for its own name."""
 
     async def main() -> None:
         async with client(broker, BACKEND) as backend, client(broker, NODE) as node, client(broker, NEIGHBOUR) as other:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import aiomqtt
 import msgspec
 import pytest
 
 from config.schema import Upstream as Settings
 from config.tariff import flat_schedule
 from hil_rig.broker import Broker, Kind
-from hil_rig.upstream import BackendProcess, Store, send
+from hil_rig.upstream import Backend, BackendProcess, Store, send
 from pilenode import clock
 from pilenode.station.acts import Acts
 from pilenode.station.commands import Commands
@@ -25,7 +26,7 @@ from pilenode.station.sync import Sync, Timing
 from pilenode.station.terms import Terms
 from pilenode.station.timekeeper import WallClock
 from pilenode.station.wallclock import ClockQuality, Reading, stamp
-from pilenode.upstream.contract import Command, FactBatch, Hello, Live, StateReport
+from pilenode.upstream.contract import Command, FactBatch, Hello, Live, StateReport, down, up
 from pilenode.upstream.facts import (
     GENESIS,
     Boot,
@@ -307,3 +308,31 @@ def test_command_gets_its_answer_and_state_and_presence_are_kept(tmp_path: Path,
 
     with Broker(kind=kind) as broker, BackendProcess(broker.url, tmp_path / "b.db") as backend:
         asyncio.run(main(broker, backend))
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("kind", BROKERS)
+def test_another_major_version_is_not_answered(tmp_path: Path, kind: Kind) -> None:
+    """A cabinet that speaks by other rules is counted and gets no confirmation; the next one does."""
+
+    async def main(broker: Broker, store: Store) -> None:
+        backend = Backend(broker.url, store)
+        running = asyncio.create_task(backend.run())
+        try:
+            await asyncio.wait_for(backend.connected.wait(), 10)
+            async with aiomqtt.Client("127.0.0.1", broker.port) as node:
+                await node.subscribe("pn/v1/+/dn/ack", qos=1)
+                hello = Hello(version="9", log_id=LOG_ID, first_unacked=1, last=0)
+                for name, major in (("later", 2), ("now", 1)):
+                    said = msgspec.json.encode(msgspec.structs.replace(hello, protocol=major))
+                    await node.publish(up(name, "hello"), said, qos=1)
+                async with asyncio.timeout(5):
+                    assert (await anext(aiter(node.messages))).topic.value == down("now", "ack")
+            assert backend.dropped == {"protocol_mismatch": 1}
+            assert [name for name, _, _ in store.logs()] == ["now"]
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    with Broker(kind=kind) as broker, Store(tmp_path / "b.db") as store:
+        asyncio.run(main(broker, store))

@@ -109,6 +109,11 @@ ENCODED = msgspec.json.encode(START)
             msgspec.json.encode(msgspec.structs.replace(START, iat=5, exp=4)), "malformed", "c1", id="exp before iat"
         ),
         pytest.param(ENCODED.replace(b'"plan":{}', b'"plan":{"energy_wh":-5}'), "malformed", "c1", id="negative plan"),
+        pytest.param(
+            ENCODED.replace(b'"protocol":1', b'"protocol":2'), "protocol_mismatch", "c1", id="another major version"
+        ),
+        pytest.param(b'{"protocol":0,"id":"c1"}', "protocol_mismatch", "c1", id="another major version, other fields"),
+        pytest.param(ENCODED.replace(b'"protocol":1', b'"protocol":"2"'), "malformed", "c1", id="version as text"),
         pytest.param(b" " * (MAX_COMMAND_BYTES + 1 - len(ENCODED)) + ENCODED, "oversized", None, id="one byte over"),
     ],
 )
@@ -128,6 +133,27 @@ def test_largest_command_is_read() -> None:
 def test_unknown_fields_are_ignored() -> None:
     """A newer backend may say more than this version understands."""
     assert parse(ENCODED[:-1] + b',"colour":{"deep":[1,2]}}') == START
+
+
+def test_limit_that_is_not_known_is_never_dropped() -> None:
+    """A field of the plan that this version does not know may be a limit: the start is refused, and names it."""
+    refusal = parse(ENCODED.replace(b'"plan":{}', b'"plan":{"power_w":100}'))
+    assert isinstance(refusal, CommandResult)
+    assert (refusal.code, refusal.id) == ("malformed", "c1")
+    assert "power_w" in refusal.detail
+
+
+@pytest.mark.parametrize(
+    "more", [b'"plan":{"power_w":100},', b'"change":{"a":1},', b'"act":{"act":"new"},', b'"paid_fen":-1,']
+)
+def test_stop_is_understood_whatever_else_it_says(more: bytes) -> None:
+    """Off is always honoured: a stop that names its session or order needs nothing else to be right."""
+    stop = msgspec.json.encode(STOP).replace(b'"plan":{},', b"").replace(b'"change":null,', b"")
+    stop = stop.replace(b'"act":null,', b"").replace(b'"paid_fen":null,', b"")
+    assert parse(b"{" + more + stop[1:]) == STOP
+    nameless = parse(b"{" + more + stop[1:].replace(b'"s1"', b"null"))
+    assert isinstance(nameless, CommandResult)
+    assert nameless.code == "malformed"
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))

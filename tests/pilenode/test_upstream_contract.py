@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from config.tariff import flat_schedule
+from pilenode.ipc import acts, messages
 from pilenode.ipc.wish import Wish
-from pilenode.upstream.contract import Ack, Command, FactBatch, Hello, Live, down, up
+from pilenode.upstream.contract import Ack, Command, FactBatch, Hello, Live, Time, down, other_major, up
 from pilenode.upstream.dialect import PATIENCE_S, PROBE_S, RETRY_5_S, Dialect, Version
 from pilenode.upstream.facts import (
     BODY_TYPES,
@@ -60,6 +61,42 @@ def test_payloads_out_of_bounds_do_not_decode(kind: type[msgspec.Struct], payloa
     """What is outside its bounds is no message."""
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(payload, type=kind)
+
+
+@pytest.mark.parametrize(
+    ("payload", "major"),
+    [
+        (b"{}", None),
+        (b'{"protocol":1,"upto":1}', None),
+        (b'{"protocol":0}', 0),
+        (b'{"protocol":2,"upto":{"by":"other rules"}}', 2),
+        (b'{"protocol":999}', 999),
+        (b'{"protocol":1000}', None),  # no version at all: malformed
+        (b'{"protocol":"2"}', None),
+        (b"[]", None),
+        (b"", None),
+        (b"\xff", None),
+        (b"[" * 5000, None),
+    ],
+)
+def test_another_major_version_is_known_before_anything_else(payload: bytes, major: int | None) -> None:
+    """Only the version is looked at; what is no message at all is left to its decoder."""
+    assert other_major(payload) == major
+
+
+def test_confirmation_and_time_are_no_longer_than_before() -> None:
+    """The version is said only where it is another one."""
+    assert msgspec.json.encode(Ack(log_id="0" * 16, upto=1)) == b'{"log_id":"0000000000000000","upto":1}'
+    assert msgspec.json.encode(Time(wall_ms=1)) == b'{"wall_ms":1}'
+
+
+@pytest.mark.parametrize("name", ["abc\n", "\n", "a\nb", "", "a" * 65, "a b", "ä"])
+def test_no_name_ends_in_a_newline(name: str) -> None:
+    """A name is one word in every log and list; Python's ``$`` alone would let a newline at its end through."""
+    for kind in (acts.Identifier, messages.Identifier):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(name, kind)
+        assert msgspec.convert("a.b:c/d-e_f", kind) == "a.b:c/d-e_f"
 
 
 def test_every_kind_of_fact_has_a_body_and_a_stable_word() -> None:

@@ -173,6 +173,23 @@ def test_what_makes_no_sense_is_dropped_and_counted(broker: Broker) -> None:
     asyncio.run(main())
 
 
+def test_another_major_version_is_dropped_and_counted(broker: Broker) -> None:
+    """A confirmation or time of other rules is not believed, whatever its fields say; the connection stays."""
+    later = msgspec.json.encode(Ack(protocol=2, log_id=LOG_ID, upto=7))
+
+    async def main() -> None:
+        adapter = upstream(broker.url)
+        async with watcher(broker) as backend, adapter.connect() as link:
+            await backend.publish(down(NODE, "ack"), later, qos=1)
+            await backend.publish(down(NODE, "time"), msgspec.json.encode(Time(protocol=0, wall_ms=1)), qos=1)
+            await backend.publish(down(NODE, "ack"), msgspec.json.encode(Ack(log_id=LOG_ID, upto=0)), qos=1)
+            async with asyncio.timeout(5):
+                assert await anext(link.incoming()) == Ack(log_id=LOG_ID, upto=0)
+        assert adapter.dropped["protocol_mismatch"] == 2
+
+    asyncio.run(main())
+
+
 @pytest.mark.off_contract
 def test_a_time_that_was_kept_by_the_broker_is_dropped(broker: Broker) -> None:
     """Nobody knows how old it is. One sent now arrives; one that is no time, or too large, is counted."""
