@@ -109,7 +109,7 @@ ENCODED = msgspec.json.encode(START)
             msgspec.json.encode(msgspec.structs.replace(STOP, session=None)),
             "malformed",
             "c2",
-            id="stop without a name",
+            id="nameless stop",
         ),
         pytest.param(ENCODED.replace(b'"plan":{}', b'"plan":{"energy_wh":-5}'), "malformed", "c1", id="negative plan"),
         pytest.param(b" " * (MAX_COMMAND_BYTES + 1 - len(ENCODED)) + ENCODED, "oversized", None, id="one byte over"),
