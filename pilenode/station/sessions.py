@@ -127,6 +127,11 @@ class Sessions:
         """Return the sessions that have no end yet, oldest first."""
         return tuple(self._book.sessions.values())
 
+    @property
+    def waiting(self) -> tuple[StartQueued, ...]:
+        """Return the starts that wait for their turn, oldest first."""
+        return () if self._load is None else tuple(entry.body for entry in self._load.plan.queue.entries)
+
     async def start(self, request: StartRequest) -> StartReply | Refused:
         """Start a session, or say why not. The same order again is the same session.
 
