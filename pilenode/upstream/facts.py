@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from pilenode.ipc.messages import Identifier, Plan, PortNumber, Words
+from pilenode.upstream.facts_journal import FactsRemoved, LogSalvaged, Removed
 
 #: The link before the first fact of a log.
 GENESIS: Final = bytes(32)
@@ -49,6 +50,9 @@ class FactKind(StrEnum):
     COMMAND_RESULT = "command_result"
     TESTED = "tested"
     ACT_REFUSED = "act_refused"
+    LOG_SALVAGED = "log_salvaged"
+    FACTS_REMOVED = "facts_removed"
+    REMOVED = "removed"  # never written: stands in the place of facts that are gone
 
 
 class EnergyFlag(StrEnum):
@@ -249,9 +253,12 @@ Body = (
     | CommandResult
     | PeriodicResult
     | ActRefused
+    | LogSalvaged
+    | FactsRemoved
+    | Removed
 )
 
-BODY_TYPES: Final[dict[FactKind, type[_Body]]] = {
+BODY_TYPES: Final[dict[FactKind, type[msgspec.Struct]]] = {
     FactKind.BOOT: Boot,
     FactKind.SESSION_STARTED: SessionStarted,
     FactKind.CHECKPOINT: Checkpoint,
@@ -267,6 +274,9 @@ BODY_TYPES: Final[dict[FactKind, type[_Body]]] = {
     FactKind.COMMAND_RESULT: CommandResult,
     FactKind.TESTED: PeriodicResult,
     FactKind.ACT_REFUSED: ActRefused,
+    FactKind.LOG_SALVAGED: LogSalvaged,
+    FactKind.FACTS_REMOVED: FactsRemoved,
+    FactKind.REMOVED: Removed,
 }
 
 
