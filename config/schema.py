@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from config.schema_base import Baud, Name, Path, Pin
+from config.schema_journal import Journal
 from config.schema_probe import Adc, OneWire, Probe, ProbeModule
 from config.schema_reader import Reader
 
@@ -383,6 +384,7 @@ class Config(_Table, frozen=True, kw_only=True):
     node: Node
     guard: Guard = Guard()
     station: Station = Station()
+    journal: Journal = Journal()
     gpio: Gpio = Gpio()
     meters: Meters = Meters()
     bus: Annotated[list[Bus], Meta(min_length=1, max_length=8)]

@@ -90,6 +90,13 @@ class JournalStatus:
     check: str = ""
 
     @property
+    def trouble(self) -> str | None:
+        """Return what somebody has to know, None while all is well: a new session could be recorded."""
+        if self.problem is not None or self.no_start is not None:
+            return self.problem or self.no_start
+        return f"set aside: {', '.join(self.set_aside)}" if self.set_aside else None
+
+    @property
     def ok(self) -> bool:
-        """Return whether a new session could be recorded, and nothing waits for a person."""
-        return self.problem is None and self.no_start is None and not self.set_aside
+        """Return whether all is well."""
+        return self.trouble is None

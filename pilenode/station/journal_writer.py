@@ -32,6 +32,8 @@ Result = TypeVar("Result")
 #: A file up to this size is looked at as a whole before it is used (0.1 s here, some seconds from a slow card); a
 #: larger one is used at once and looked at meanwhile.
 CHECK_BYTES: Final = 64 * 1024 * 1024
+#: A commit returns when it is on the medium.
+SYNCHRONOUS: Final = "FULL"
 #: The write-ahead log is cut back to this when it was longer.
 WAL_LIMIT_BYTES: Final = 8 * 1024 * 1024
 #: Without housekeeping SQLite moves the write-ahead log into the file by itself after so many pages: 16 MiB.
@@ -75,7 +77,7 @@ class Writer:
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise sqlite3.OperationalError(f"journal_mode is {mode}, not wal")
-        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
         if self.checked:

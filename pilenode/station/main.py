@@ -20,6 +20,7 @@ from pilenode.station.acts import Acts
 from pilenode.station.answers import Answers
 from pilenode.station.commands import Commands
 from pilenode.station.control import ControlServer
+from pilenode.station.entries import JournalPolicy
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
@@ -40,6 +41,7 @@ EXIT_BUG: Final = 1
 EXIT_CANNOT_START: Final = 2
 
 JOURNAL_FILE: Final = "journal.db"
+_MB: Final = 1024 * 1024
 
 
 def run(config: Config) -> int:
@@ -58,6 +60,17 @@ def run(config: Config) -> int:
         return asyncio.run(Station(config).run())
 
 
+def _policy(config: Config) -> JournalPolicy:
+    table = config.journal
+    return JournalPolicy(
+        ballast_bytes=table.ballast_mb * _MB,
+        reserve_bytes=table.reserve_mb * _MB,
+        budget_bytes=table.budget_mb * _MB,
+        telemetry_days=table.telemetry_days,
+        record_days=table.record_days,
+    )
+
+
 class Station:
     """Everything of one station, wired together."""
 
@@ -67,7 +80,7 @@ class Station:
         self._log = structlog.get_logger()
         self._notifier = Notifier()
         self._stop = asyncio.Event()
-        self._journal = Journal(Path(config.station.data_dir) / JOURNAL_FILE)
+        self._journal = Journal(Path(config.station.data_dir) / JOURNAL_FILE, policy=_policy(config))
         self._guard = GuardLink(config.guard.socket)
         terms = Terms(
             lease_s=config.station.lease_s,
@@ -117,6 +130,7 @@ class Station:
         self._notifier.ready("running")
         tasks = {
             asyncio.create_task(self._keep_step()),
+            asyncio.create_task(self._journal.run()),
             asyncio.create_task(self._prover.run()),
             asyncio.create_task(self._stop.wait()),
         }
@@ -143,7 +157,7 @@ class Station:
             await asyncio.sleep(max(0.0, poll_s - (clock.monotonic_s() - begun_s)))
 
     def _state(self) -> StateReport:
-        ok = self._journal.status().problem is None
+        ok = self._journal.status().ok
         return report(self._sessions.snapshot, wallclock.stamp(), journal_ok=ok, tests=self._prover.reports())
 
     def _dropped(self) -> dict[str, int]:
