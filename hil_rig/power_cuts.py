@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import structlog
 
 from hil_rig.child import python
@@ -35,6 +36,7 @@ from pilenode.station.entries import JournalFailedError, JournalPolicy, NewFact
 from pilenode.station.journal import Journal
 from pilenode.station.journal_check import broken_link, link_at
 from pilenode.upstream.facts import GENESIS, Boot, FactKind
+from pilenode.upstream.facts_journal import LogSalvaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,15 +102,19 @@ def examine(directory: Path, told: Told) -> Outcome:
     except JournalFailedError:
         return Outcome(dead=True)
     took_s = time.monotonic() - begun
-    if corrupt:
-        return Outcome(corrupt=True, noticed=True, open_s=took_s)
     with closing(sqlite3.connect(path)) as connection:
         connection.row_factory = sqlite3.Row
+        if corrupt:
+            (body,) = connection.execute("SELECT body FROM fact WHERE seq = 1").fetchone()
+            salvaged = msgspec.json.decode(body, type=LogSalvaged)
+            lost = salvaged.old_last_seq < told.seq or salvaged.missing + salvaged.damaged > 0
+            return Outcome(lost=lost, corrupt=True, noticed=True, open_s=took_s)
+        sound = connection.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok"
         gap = broken_link(log_id, connection.execute(schema.AFTER, (0, -1)), 0, GENESIS) is not None
         lost = last < told.seq or (link_at(connection, told.seq) or b"").hex() != told.link
     mark = not told.acked <= acked <= max(told.acking, told.acked)
     # The backend holds everything that it has confirmed: a log that ends before that shows at the next greeting.
-    return Outcome(lost=lost, gap=gap, mark=mark, noticed=last < told.acked, open_s=took_s)
+    return Outcome(lost=lost, gap=gap, corrupt=not sound, mark=mark, noticed=last < told.acked, open_s=took_s)
 
 
 def scratch() -> Path:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from pilenode.station.journal_check import quick_check
+from pilenode.station.journal_check import check_count, check_pages
 from pilenode.station.journal_room import Ballast, free_bytes
 from pilenode.station.journal_salvage import set_aside
 from pilenode.station.journal_trim import Trim
@@ -101,7 +101,8 @@ class House:
 
     def look_at_all(self, connection: sqlite3.Connection) -> None:
         """Look at every page through a reader. Raises sqlite3.Error."""
-        quick_check(connection)
+        check_pages(connection)
+        check_count(connection)
         self._check = "ok"
 
     def status(self, writer: Writer | None, before: JournalStatus, problem: str | None) -> JournalStatus:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from pilenode.station.journal_check import CorruptError, is_corrupt, is_full
-from pilenode.station.journal_room import file_bytes, forget_cache
-from pilenode.station.journal_salvage import begun, beside, salvage, set_aside
+from pilenode.station.journal_room import beside, file_bytes, forget_cache
+from pilenode.station.journal_salvage import begun, salvage, set_aside
 from pilenode.station.journal_writer import Writer
 
 if TYPE_CHECKING:

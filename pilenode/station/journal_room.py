@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 SUFFIX: Final = ".ballast"
 
 
+def beside(path: Path, suffix: str) -> Path:
+    """Return the file that has this ending after the name of ``path``."""
+    return path.with_name(path.name + suffix)
+
+
 def free_bytes(directory: Path) -> int:
     """Return what a program without special rights can still write. Raises OSError."""
     room = os.statvfs(directory)
@@ -59,7 +64,7 @@ class Ballast:
     """The ballast beside a journal. ``size`` 0: there is none. ``here``: it was there whole when last looked at."""
 
     def __init__(self, journal: Path, size: int, reserve: int) -> None:
-        self._path = journal.with_name(journal.name + SUFFIX)
+        self._path = beside(journal, SUFFIX)
         self._size = size
         self._reserve = reserve
         self.here = True

@@ -23,7 +23,7 @@ from pilenode.station.entries import NewFact
 from pilenode.station.journal_carry import Picture
 from pilenode.station.journal_index import Index
 from pilenode.station.journal_pages import Pages
-from pilenode.station.journal_room import file_bytes, sync_directory
+from pilenode.station.journal_room import beside, file_bytes, sync_directory
 from pilenode.station.journal_writer import Writer
 from pilenode.upstream.facts import FactKind
 from pilenode.upstream.facts_journal import LogSalvaged
@@ -48,11 +48,6 @@ class _Order(msgspec.Struct, frozen=True):
     aside: str
     cause: str
     detail: str
-
-
-def beside(path: Path, suffix: str) -> Path:
-    """Return the file that has this ending after the name of ``path``."""
-    return path.with_name(path.name + suffix)
 
 
 def set_aside(path: Path) -> tuple[str, ...]:

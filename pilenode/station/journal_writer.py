@@ -8,16 +8,17 @@ which looks at the file anew.
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 from sqlite_utils import Database, Migrations
 
 from pilenode.station import schema
-from pilenode.station.journal_check import Head, quick_check, tail_check
-from pilenode.station.journal_room import file_bytes
+from pilenode.station.journal_check import Head, check_count, check_pages, tail_check
+from pilenode.station.journal_room import beside, file_bytes
 from pilenode.upstream.facts import GENESIS, Fact, canonical, link
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ Result = TypeVar("Result")
 CHECK_BYTES: Final = 64 * 1024 * 1024
 #: A commit returns when it is on the medium.
 SYNCHRONOUS: Final = "FULL"
+#: A card that ignores a flush now and then may obey the next one. It writes nothing when the first was obeyed.
+FLUSHES_MORE: Final = 2
 #: The write-ahead log is cut back to this when it was longer.
 WAL_LIMIT_BYTES: Final = 8 * 1024 * 1024
 #: Without housekeeping SQLite moves the write-ahead log into the file by itself after so many pages: 16 MiB.
@@ -64,11 +67,12 @@ class Writer:
         self.checked = whole or file_bytes(path) <= CHECK_BYTES
         self._transactions = 0  # since the last checkpoint
         self._checkpoint_s: float | None = None  # when housekeeping looked last
+        self._wal: BinaryIO | None = None
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=2.0)
         try:
             self._open(promised)
         except BaseException:
-            self._connection.close()
+            self.close()
             raise
 
     def _open(self, promised: Head | None) -> None:
@@ -81,10 +85,12 @@ class Writer:
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
         if self.checked:
-            quick_check(connection)
+            check_pages(connection)
         migrations().apply(Database(connection, execute_plugins=False))
         meta = dict(connection.execute(schema.META).fetchall())
         self.log_id, self.acked, self.removed = meta["log_id"], int(meta["acked"]), int(meta["removed"])
+        if self.checked:
+            check_count(connection)
         tail_check(connection, self.log_id, self.acked, promised)
         self.last_seq, self._digest = self._newest()
         self._set_acked(self.acked)  # proves that the storage takes a write
@@ -100,6 +106,7 @@ class Writer:
 
     def transact(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """Do ``work`` in one transaction and return what it returns. ``work`` is whole or did not happen."""
+        before = self._connection.total_changes
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             result = work(self._connection)
@@ -108,8 +115,18 @@ class Writer:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
-        self._transactions += 1
+        if self._connection.total_changes != before:
+            self._transactions += 1
+            self._flush_again()
         return result
+
+    def _flush_again(self) -> None:
+        # A descriptor of our own on the write-ahead log takes no lock of SQLite's away when it is closed; one on the
+        # database file would.
+        if self._wal is None:
+            self._wal = beside(self.path, "-wal").open("rb")
+        for _ in range(FLUSHES_MORE):
+            os.fdatasync(self._wal.fileno())
 
     def append(self, facts: Sequence[NewFact], at: Stamp) -> list[int]:
         """Write ``facts`` in one transaction and return their ``seq``."""
@@ -212,11 +229,13 @@ class Writer:
         due = self._transactions >= _CHECKPOINT_TRANSACTIONS or now_s - self._checkpoint_s >= _CHECKPOINT_S
         if not at_once and (not due or not self._transactions):
             return False
-        grown = file_bytes(self.path.with_name(self.path.name + "-wal")) > WAL_LIMIT_BYTES
+        grown = file_bytes(beside(self.path, "-wal")) > WAL_LIMIT_BYTES
         self._connection.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if grown else 'PASSIVE'})").fetchone()
         self._transactions, self._checkpoint_s = 0, now_s
         return True
 
     def close(self) -> None:
         """Close the connection, which moves the rest of the write-ahead log into the file."""
+        if self._wal is not None:
+            self._wal.close()
         self._connection.close()

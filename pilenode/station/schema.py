@@ -135,6 +135,10 @@ LAST: Final = "SELECT seq FROM fact ORDER BY seq DESC LIMIT 1"
 META: Final = "SELECT key, value FROM meta"
 ACKNOWLEDGE: Final = "UPDATE meta SET value = ? WHERE key = 'acked'"
 AT: Final = "SELECT hash FROM fact WHERE seq = ?1 UNION ALL SELECT hash FROM gap WHERE upto = ?1"
+COUNTS: Final = """
+    SELECT (SELECT coalesce(max(seq), 0) FROM fact), (SELECT count(*) FROM fact),
+    (SELECT coalesce(sum(upto - since + 1), 0) FROM gap)
+"""
 COUNT_REMOVED: Final = "UPDATE meta SET value = CAST(value + ? AS TEXT) WHERE key = 'removed'"
 #: What stands in the log in the place of a hole.
 _HOLES: Final = """
