@@ -35,6 +35,7 @@ from pilenode.station import schema
 from pilenode.station.entries import JournalFailedError, JournalPolicy, NewFact
 from pilenode.station.journal import Journal
 from pilenode.station.journal_check import broken_link, link_at
+from pilenode.station.journal_writer import FLUSHES_MORE
 from pilenode.upstream.facts import GENESIS, Boot, FactKind
 from pilenode.upstream.facts_journal import LogSalvaged
 
@@ -99,7 +100,8 @@ def examine(directory: Path, told: Told) -> Outcome:
 
     try:
         log_id, corrupt, last, acked = asyncio.run(opened())
-    except JournalFailedError:
+    except JournalFailedError as error:
+        print(f"does not open: {error}", file=sys.stderr)
         return Outcome(dead=True)
     took_s = time.monotonic() - begun
     with closing(sqlite3.connect(path)) as connection:
@@ -123,21 +125,22 @@ def scratch() -> Path:
     return Path(tempfile.mkdtemp(prefix="power-cuts-", dir=memory if memory.is_dir() else None))
 
 
-def record(seed: int, steps: int, synchronous: str = "") -> list[Event]:
+def record(piece: Piece) -> list[Event]:
     """Let the real journal work, and return what it did."""
     place = scratch()
+    options = [piece.synchronous or "FULL", str(FLUSHES_MORE if piece.flushes_more is None else piece.flushes_more)]
     try:
         (place / "data").mkdir()
-        arguments = [str(place / "data"), str(seed), str(steps), *([synchronous] if synchronous else [])]
+        arguments = [str(place / "data"), str(piece.seed), str(piece.steps), *options]
         return run(python("-m", "hil_rig.power_cuts_writer", *arguments), place / "data", place / "trace")
     finally:
         shutil.rmtree(place)
 
 
-def cuts(events: list[Event], count: int, chance: random.Random, ignored: float) -> Iterator[Outcome]:
+def cuts(events: list[Event], count: int, chance: random.Random, disk: Disk) -> Iterator[Outcome]:
     """Cut the power ``count`` times anywhere in what was recorded, and return what each cut came to."""
     moments = Counter(chance.randrange(len(events) + 1) for _ in range(count))
-    place, disk, told = scratch(), Disk(chance, ignored), Told()
+    place, told = scratch(), Told()
     try:
         for moment in range(len(events) + 1):
             for _ in range(moments[moment]):
@@ -165,17 +168,19 @@ class Piece:
     synchronous: str = ""
     steps: int = PIECE_STEPS
     passes: int = 1
+    flushes_more: int | None = None
+    victim: str | None = None  # of ignored syncs
 
 
 def work(piece: Piece) -> Counter[str]:
     """Return how often each kind of outcome came up."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    events = record(piece.seed, piece.steps, piece.synchronous)
+    events = record(piece)
     chance = random.Random(piece.seed)
     count: Counter[str] = Counter()
     for number in range(piece.passes):
         share = piece.cuts // piece.passes + (number < piece.cuts % piece.passes)
-        for outcome in cuts(events, share, chance, piece.ignored):
+        for outcome in cuts(events, share, chance, Disk(chance, piece.ignored, piece.victim)):
             count["cuts"] += 1
             for name in ("lost", "gap", "corrupt", "mark", "dead"):
                 count[name] += getattr(outcome, name)

@@ -26,11 +26,14 @@ class _Inode:
 
 
 class Disk:
-    """Takes the events of a trace in order. ``ignored``: the share of syncs that it only pretends to do."""
+    """Takes the events of a trace in order. ``ignored``: the share of syncs that it only pretends to do, of the file
+    ``victim`` or of all.
+    """
 
-    def __init__(self, chance: random.Random, ignored: float = 0.0) -> None:
+    def __init__(self, chance: random.Random, ignored: float = 0.0, victim: str | None = None) -> None:
         self._chance = chance
         self._ignored = ignored
+        self._victim = victim
         self._inodes: defaultdict[int, _Inode] = defaultdict(_Inode)
         self._live: dict[str, int] = {}
         self._durable: dict[str, int] = {}
@@ -44,10 +47,13 @@ class Disk:
                 self._names.append(self._rename(self._live, event))
             case "write" | "size":
                 self._inodes[self._live[event.name]].pending.append(event)
-            case "sync" if self._chance.random() >= self._ignored:
+            case "sync" if self._obeys(event.name):
                 self._sync(self._inodes[self._live[event.name]])
-            case "sync names" if self._chance.random() >= self._ignored:
+            case "sync names" if self._obeys(""):
                 self._sync_names()
+
+    def _obeys(self, name: str) -> bool:
+        return self._victim not in {None, name} or self._chance.random() >= self._ignored
 
     def _rename(self, names: dict[str, int], event: Event) -> Event:
         """Change ``names``; the event returned names the inode of a creation, so that it can be done again."""

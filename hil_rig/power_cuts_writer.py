@@ -2,7 +2,7 @@
 
 Says on its standard output what had been promised when: ``T <seq> <link>`` after an append has returned, ``B <upto>``
 before a confirmation is remembered, ``A <upto>`` after it was. Usage: python -m hil_rig.power_cuts_writer DIRECTORY
-SEED STEPS [SYNCHRONOUS].
+SEED STEPS SYNCHRONOUS FLUSHES.
 """
 
 from __future__ import annotations
@@ -130,8 +130,8 @@ def main(arguments: list[str]) -> None:
     journal_writer._CHECKPOINT_TRANSACTIONS = 25  # type: ignore[misc]  # noqa: SLF001 - as above
     journal_house.AGE_S = 0.0  # type: ignore[misc]
     journal_trim.BATCH = 40  # type: ignore[misc]  # and many small removals
-    if arguments[3:]:
-        journal_writer.SYNCHRONOUS = arguments[3]  # type: ignore[misc]  # a journal that promises too much
+    journal_writer.SYNCHRONOUS = arguments[3]  # type: ignore[misc]  # less than FULL promises too much
+    journal_writer.FLUSHES_MORE = int(arguments[4])  # type: ignore[misc]
     asyncio.run(work(Path(arguments[0]), int(arguments[1]), int(arguments[2])))
 
 

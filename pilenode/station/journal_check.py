@@ -48,7 +48,8 @@ def primary_code(error: BaseException) -> int:
 
 def is_corrupt(error: BaseException) -> bool:
     """Return whether ``error`` says that the file itself is wrong, not that it cannot be reached."""
-    return isinstance(error, CorruptError) or primary_code(error) in _CORRUPT
+    # An index over the words of a spoiled row fails with these words and no better code.
+    return isinstance(error, CorruptError) or primary_code(error) in _CORRUPT or "malformed JSON" in str(error)
 
 
 def is_full(error: BaseException) -> bool:

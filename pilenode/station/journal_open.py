@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from pilenode.station.journal_check import CorruptError, is_corrupt, is_full
-from pilenode.station.journal_room import beside, file_bytes, forget_cache
+from pilenode.station.journal_room import beside, file_bytes, forget_cache, is_read_only
 from pilenode.station.journal_salvage import begun, salvage, set_aside
 from pilenode.station.journal_writer import Writer
 
@@ -35,6 +35,8 @@ def open_journal(path: Path, ballast: Ballast, at: Stamp, promised: Head | None,
     ``promised``: the newest fact that this process knows to be durable. ``suspect``: something was wrong before, so
     that every page is looked at, from the medium.
     """
+    if path.parent.is_dir() and is_read_only(path.parent):
+        raise OSError("the file system is read-only")
     if begun(path):
         return _anew(path, ballast, at)
     if (promised is not None or ballast.laid) and path.parent.is_dir() and file_bytes(path) == 0:

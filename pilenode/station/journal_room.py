@@ -26,6 +26,11 @@ def free_bytes(directory: Path) -> int:
     return room.f_bavail * room.f_frsize
 
 
+def is_read_only(directory: Path) -> bool:
+    """Return whether nothing can be written there, as after the kernel has met an error on it. Raises OSError."""
+    return bool(os.statvfs(directory).f_flag & os.ST_RDONLY)
+
+
 def file_bytes(path: Path) -> int:
     """Return the size of a file, 0 where there is none."""
     try:

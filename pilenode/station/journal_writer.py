@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 import msgspec
@@ -67,7 +68,10 @@ class Writer:
         self.checked = whole or file_bytes(path) <= CHECK_BYTES
         self._transactions = 0  # since the last checkpoint
         self._checkpoint_s: float | None = None  # when housekeeping looked last
+        # Closing a descriptor of the database file takes SQLite's locks away: this one outlives the connection.
+        self._file = path.open("ab")
         self._wal: BinaryIO | None = None
+        self._changed = 0  # when the file was changed last, as far as it was flushed
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=2.0)
         try:
             self._open(promised)
@@ -121,12 +125,19 @@ class Writer:
         return result
 
     def _flush_again(self) -> None:
-        # A descriptor of our own on the write-ahead log takes no lock of SQLite's away when it is closed; one on the
-        # database file would.
+        """Repeat the sync of a commit, and that of a checkpoint that came with it."""
         if self._wal is None:
             self._wal = beside(self.path, "-wal").open("rb")
+        self._flush(self._wal)
+        changed = os.fstat(self._file.fileno()).st_mtime_ns
+        if changed != self._changed:
+            self._flush(self._file)
+            self._changed = changed
+
+    @staticmethod
+    def _flush(file: BinaryIO) -> None:
         for _ in range(FLUSHES_MORE):
-            os.fdatasync(self._wal.fileno())
+            os.fdatasync(file.fileno())
 
     def append(self, facts: Sequence[NewFact], at: Stamp) -> list[int]:
         """Write ``facts`` in one transaction and return their ``seq``."""
@@ -231,11 +242,16 @@ class Writer:
             return False
         grown = file_bytes(beside(self.path, "-wal")) > WAL_LIMIT_BYTES
         self._connection.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if grown else 'PASSIVE'})").fetchone()
+        self._flush(self._file)
         self._transactions, self._checkpoint_s = 0, now_s
         return True
 
     def close(self) -> None:
-        """Close the connection, which moves the rest of the write-ahead log into the file."""
-        if self._wal is not None:
-            self._wal.close()
+        """Close the connection, which moves the rest of the write-ahead log into the file and removes it."""
+        with suppress(sqlite3.Error, OSError):
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            self._flush(self._file)  # before the write-ahead log is gone
         self._connection.close()
+        for file in (self._wal, self._file):
+            if file is not None:
+                file.close()

@@ -111,9 +111,6 @@ def held(path: Path) -> list[int]:
         assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
         (log_id,) = connection.execute("SELECT value FROM meta WHERE key = 'log_id'").fetchone()
         assert broken_link(log_id, connection.execute(schema.AFTER, (0, -1)), 0, GENESIS) is None
-        assert broken_link(log_id, connection.execute(schema.AFTER, (0, -1)), 0, bytes(31) + b"x") is not None or (
-            connection.execute("SELECT count(*) FROM gap WHERE since = 1").fetchone()[0]
-        )
         last, there, gone = connection.execute(schema.COUNTS).fetchone()
         assert last == there + gone
         return [row[0] for row in connection.execute("SELECT seq FROM fact ORDER BY seq")]
@@ -222,7 +219,7 @@ def test_links_of_facts_beside_holes_are_known(tmp_path: Path) -> None:
     [
         "DELETE FROM fact",
         "INSERT INTO gap VALUES (2, 1, zeroblob(32))",
-        "INSERT INTO gap SELECT seq + 1, 1, hash FROM fact WHERE seq = 2",
+        "INSERT INTO gap SELECT seq + 1, 3, hash FROM fact WHERE seq = 5",
         "DELETE FROM gap",
         "UPDATE gap SET since = since + 1",
         "UPDATE gap SET upto = upto + 1",
