@@ -31,5 +31,9 @@ class Journal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     ] = 90
     record_days: Annotated[
         int,
-        Meta(ge=180, le=36_600, description="Confirmed sessions and events stay for so many days; decisions in force always"),
+        Meta(
+            ge=180,
+            le=36_600,
+            description="Confirmed sessions and events stay for so many days; decisions in force stay always",
+        ),
     ] = 1100

@@ -26,8 +26,9 @@ class _Inode:
 
 
 class Disk:
-    """Takes the events of a trace in order. ``ignored``: the share of syncs that it only pretends to do, of the file
-    ``victim`` or of all.
+    """Takes the events of a trace in order.
+
+    ``ignored``: the share of syncs that it only pretends to do, of the file ``victim`` or of all.
     """
 
     def __init__(self, chance: random.Random, ignored: float = 0.0, victim: str | None = None) -> None:

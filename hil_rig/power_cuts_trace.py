@@ -26,8 +26,10 @@ _LONGEST: Final = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened, in the order of its end. ``kind``: "create", "write", "size" (truncated or extended to
-    ``at``), "sync", "sync names", "unlink", "rename" (to ``data``) or "told" (``data`` came out of the program).
+    """One thing that happened, in the order of its end.
+
+    ``kind``: "create", "write", "size" (truncated or extended to ``at``), "sync", "sync names", "unlink", "rename" (to
+    ``data``) or "told" (``data`` came out of the program).
     """
 
     kind: str

@@ -77,7 +77,7 @@ def _reading(session: str, register_mwh: int) -> NewFact:
 
 
 def batches(chance: random.Random, steps: int) -> Iterator[list[NewFact]]:
-    """Return what a cabinet writes: starts and ends by themselves, readings together, results, a large one now and then."""
+    """Return what a cabinet writes: starts and ends by themselves, readings together, now and then a lot."""
     open_sessions: list[str] = []
     for step in range(steps):
         kind = chance.random()

@@ -101,9 +101,7 @@ class Picture:
         """Return what was found."""
         carry = [kept.seq for kept in self._kept if self._needed(kept)]
         carry += [seq for session, seq in self._readings.items() if session not in self._ends]
-        return Finding(
-            tuple(sorted(carry)), self._last, self._recovered, self._unproven, self._damaged, self._missing
-        )
+        return Finding(tuple(sorted(carry)), self._last, self._recovered, self._unproven, self._damaged, self._missing)
 
     def _needed(self, kept: _Kept) -> bool:
         if kept.kind in OF_SESSION:

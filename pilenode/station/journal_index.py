@@ -77,4 +77,3 @@ def _to_fact(seq: int, values: list[Value]) -> Fact:
         "hash": bytes(digest).hex(),  # type: ignore[arg-type]
     }
     return Fact(**row)  # type: ignore[arg-type]
-

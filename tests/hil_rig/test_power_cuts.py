@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def disk(events: list[Event], ignored: float = 0.0, seed: int = 1) -> Disk:
     """Return a disk to which that has happened."""
-    made = Disk(random.Random(seed), ignored)
+    made = Disk(random.Random(seed), ignored)  # noqa: S311 - repeatable, not secret
     for event in events:
         made.take(event)
     return made
@@ -108,7 +108,7 @@ def test_a_journal_that_promises_too_much_is_found_out(synchronous: str) -> None
 
 @pytest.mark.needs("strace")
 def test_checkpoints_that_never_arrive_are_found_out() -> None:
-    """Where half of them do not, and no flush is repeated, files are damaged; they are set aside, and a new log opens."""
+    """Where half of them do not, and no flush is repeated, files are damaged and set aside, and a new log opens."""
     piece = power_cuts.Piece(2, 60, ignored=0.5, steps=60, passes=6, victim=NAME, flushes_more=0)
     count = power_cuts.work(piece)
     assert count["corrupt"] >= 3

@@ -16,6 +16,7 @@ from pilenode.station import journal as module
 from pilenode.station import schema
 from pilenode.station.entries import JournalConflictError, JournalFailedError, NewFact
 from pilenode.station.journal import Journal
+from pilenode.station.journal_rows import to_fact
 from pilenode.station.journal_writer import Writer, migrations
 from pilenode.station.wallclock import ClockQuality, Stamp
 from pilenode.upstream.facts import (
@@ -204,7 +205,7 @@ def broken_link(path: Path) -> int | None:
     previous = GENESIS
     try:
         for expected, row in enumerate(database.execute("SELECT * FROM fact ORDER BY seq"), start=1):
-            previous = link(previous, row["log_id"], module._fact(row))
+            previous = link(previous, row["log_id"], to_fact(row))
             if row["seq"] != expected or previous != row["hash"]:
                 return expected
     finally:

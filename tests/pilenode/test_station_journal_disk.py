@@ -1,4 +1,4 @@
-"""Promises of the journal on a disk that is full, read-only, or lies about its syncs, and of upgrades that are killed."""
+"""Promises of the journal on a disk that is full, read-only or fails its syncs, and of upgrades that are killed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pilenode.station.journal_room import SUFFIX, Ballast
 from pilenode.upstream.facts import GENESIS, Boot, FactKind, FaultReset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MB = 1024 * 1024
 STANDING = NewFact(FactKind.FAULT_RESET, FaultReset(port=1, by="x" * 150))
@@ -48,7 +48,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 
 @pytest.mark.needs("root")
 def test_a_full_disk_takes_the_ends_of_what_runs_and_nothing_new(disk: SmallDisk) -> None:
-    """The ballast is given up for them; no session starts until there is room to lay it again, which it is by itself."""
+    """The ballast is given up for them; no session starts until there is room for it, and then it is laid by itself."""
     path = disk.path / "j.db"
 
     async def main() -> int:
@@ -82,6 +82,17 @@ def remount(disk: SmallDisk, how: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{how}", str(disk.path)], check=True)
 
 
+def kept(path: Path) -> Callable[[], None]:
+    """Return how to bring the files of a journal back as they are now."""
+    files = {suffix: Path(f"{path}{suffix}").read_bytes() for suffix in ("", "-wal", "-shm")}
+
+    def put_back() -> None:
+        for suffix, content in files.items():
+            Path(f"{path}{suffix}").write_bytes(content)
+
+    return put_back
+
+
 @pytest.mark.needs("root")
 def test_a_disk_that_becomes_read_only_is_a_state_that_passes(disk: SmallDisk) -> None:
     """Nothing starts, what is known can still be read, and it goes on by itself once it can be written again."""
@@ -92,13 +103,12 @@ def test_a_disk_that_becomes_read_only_is_a_state_that_passes(disk: SmallDisk) -
         await journal.recover()
         await journal.append([STANDING])
         # The kernel does it on its own while files are open; mount refuses that, so they are put back as they were.
-        kept = {suffix: Path(f"{path}{suffix}").read_bytes() for suffix in ("", "-wal", "-shm")}
+        put_back = kept(path)
         await journal._run("write", journal._close_writer)
-        for suffix, content in kept.items():
-            Path(f"{path}{suffix}").write_bytes(content)
+        put_back()
         remount(disk, "ro")
         try:
-            for call in (journal.append([STANDING]), journal.recover(), journal.ensure_room(), journal.append([STANDING])):
+            for call in (journal.append([STANDING]), journal.recover(), journal.ensure_room()):
                 with pytest.raises(JournalFailedError):
                     await call
             assert journal.status().problem == "the file system is read-only"
@@ -205,7 +215,8 @@ asyncio.run(main())
 def test_syncs_that_fail_lose_nothing_that_was_promised(tmp_path: Path) -> None:
     """Real EIO from the kernel on one fdatasync of 23: every fact whose append returned is there under its link."""
     path = tmp_path / "j.db"
-    inject = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=7+23"]
+    fault = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=7+23"]
+    inject = ["strace", "-f", "-qq", "-o", "/dev/null", *fault]
     done = subprocess.run(
         [*inject, *python("-c", SYNCS_FAIL, str(path))], env=environment(), capture_output=True, text=True, check=True
     )
@@ -276,7 +287,10 @@ def test_a_large_file_is_used_at_once_and_looked_at_meanwhile(tmp_path: Path, mo
 
 @pytest.mark.parametrize(("free", "laid"), [(3 * MB - 1, False), (3 * MB, True)])
 def test_ballast_is_laid_only_beside_the_reserve(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, laid: bool  # noqa: FBT001 - a table
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    free: int,
+    laid: bool,  # noqa: FBT001 - a table
 ) -> None:
     """It never takes the room that a session needs to start."""
     monkeypatch.setattr("pilenode.station.journal_room.free_bytes", lambda _: free)

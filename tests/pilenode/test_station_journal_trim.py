@@ -49,6 +49,7 @@ class Calendar:
         self.quality = ClockQuality.NTP
 
     def __call__(self) -> Stamp:
+        """Return the moment that it shows."""
         return Stamp("boot", self.ms - BEGIN_MS, self.ms, self.quality)
 
 
