@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from config.cross import each, pick, unique
+from config.cross import each, pick, unique, unknown
 from config.walk import Finding, show
 
 if TYPE_CHECKING:
@@ -86,6 +86,26 @@ def _keys(tree: object) -> Iterator[Finding]:
                 yield _without_effect((*reader, key), kinds)
 
 
+def _ports(tree: object) -> Iterator[Finding]:
+    """Ports that a reader serves exist and are named once."""
+    numbers = [number for _, number in each(tree, "port", "number")]
+    ports = pick(tree, "port")
+    complete = isinstance(ports, list) and len(numbers) == len(ports)
+    for path, named in each(tree, "reader", "ports"):
+        if not isinstance(named, list):
+            continue
+        entries: list[tuple[Path, object]] = [
+            ((*path, index), number) for index, number in enumerate(named) if isinstance(number, int)
+        ]
+        yield from unique(entries)
+        # With a port of unknown number in the file nobody can tell which one is meant.
+        yield from (
+            unknown(where, number, [*map(str, numbers)])
+            for where, number in entries
+            if complete and number not in numbers
+        )
+
+
 def _silent(tree: object, path: Path) -> bool:
     """Return whether the file leaves the key out: the walk puts its default there, and takes away what is wrong."""
     reader = pick(tree, *path[:-1])
@@ -103,3 +123,4 @@ def reader_findings(tree: object) -> Iterator[Finding]:
     """Yield every contradiction in the card readers of a cabinet's configuration."""
     yield from _used_twice(tree)
     yield from _keys(tree)
+    yield from _ports(tree)

@@ -61,7 +61,8 @@ _RULES = """# Rules between keys
   `mfrc522` takes GPIO 9, 10 and 11, which several share, and 8 (`spi_select` 0) or 7 (1).
 - `rdm6300`, `em18`, `pn532` and `keyboard` need `reader.device`; `wiegand26` and `wiegand34` need `reader.data0_pin`
   and `reader.data1_pin`. `reader.baud` is for serial readers, `reader.spi_select` for an `mfrc522`, `reader.digits`
-  for a `keyboard`; where a key has no effect it is refused.
+  for a `keyboard`; where a key has no effect it is refused. `reader.ports` names existing ports, each once.
+- No window of `session.allowed` ends where it begins; the whole day is 00:00 to 24:00.
 - The worst-case time from a hazard to an open relay is at most `promise.cut_s` for every port, and every meter is read
   again within `limits.meter_max_age_s` although `promise.dead_meters` of its bus are dead.
   `pilenode budget --config FILE` shows the computation.
@@ -69,6 +70,12 @@ _RULES = """# Rules between keys
 - `upstream.certificate_file` and `upstream.key_file` go together; `upstream.password_file` needs
   `upstream.username`; TLS files need a `mqtts://` url.
 - The path of a Unix socket has at most 107 bytes.
+- `load.budget_a` is at most `cabinet.current_limit_a`, `load.admit_ratio` < `load.shed_ratio`. Feeder names are unique,
+  `load.feeder.ports` name existing ports, and each port stands in one feeder at most.
+- Every moment has exactly one price: the periods of a version cover 24 hours once, versions begin one after the other,
+  and `tariff.valid_until`, where it is given, is the `tariff.valid_from` of the next version. A version has one price
+  of electricity for all day or a list of periods, and one kind of service fee: by the kWh, by the hour or by tiers.
+  Tiers rise by multiples of 100 W. `node.timezone` is a zone that the system (or the package tzdata) knows.
 - No text contains control characters.
 - In a meter profile, `model` is the file's name and not that of a shipped model. Every value lies inside the block
   that it names and fills at least one register; volts, amperes and watts of every channel are in a `fast` block; every

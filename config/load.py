@@ -7,6 +7,7 @@ the schema's own defaults where both are. Nothing here reads anything but the fi
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -17,7 +18,10 @@ from config import budget as promise
 from config import cross_probe
 from config.cross import config_findings, pick
 from config.cross_channel import channel_findings
+from config.cross_load import load_findings
 from config.cross_reader import reader_findings
+from config.cross_session import session_findings
+from config.cross_tariff import tariff_findings
 from config.errors import ConfigError
 from config.meter_files import load_meter as load_meter  # noqa: PLC0414 - what this module offers, too
 from config.meter_files import meters as meters  # noqa: PLC0414
@@ -49,6 +53,12 @@ class Merged(NamedTuple):
     profile: Source
 
 
+@cache
+def _types(kind: type) -> inspect.Type:
+    """Return the types behind a table, once: msgspec looks at every annotation, most of the time of a check."""
+    return inspect.type_info(kind)
+
+
 def _names(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.toml"))
 
@@ -68,7 +78,7 @@ def _profile(name: object, folder: Path) -> tuple[Source, list[Problem]]:
     path = folder / f"{name}.toml"
     profile = parse(read(path), str(path))
     walker = Walker(partial=True)
-    clean = walker.visit(inspect.type_info(Profile), profile.data)
+    clean = walker.visit(_types(Profile), profile.data)
     return profile._replace(data=clean if isinstance(clean, dict) else {}), place(walker.findings, profile)
 
 
@@ -91,7 +101,7 @@ def _judge(text: str, file: str, folder: Path) -> tuple[Merged | None, list[Prob
     profile, problems = _profile(source.data.get("profile", "default"), folder)
     merged = _merge(source.data, profile.data)
     walker = Walker()
-    clean = walker.visit(inspect.type_info(Config), merged)
+    clean = walker.visit(_types(Config), merged)
     directory = pick(clean, "meters", "directory")
     own_meters = Path(directory) if isinstance(directory, str) else None
     fitted, broken = _fitted(clean, own_meters)
@@ -101,6 +111,9 @@ def _judge(text: str, file: str, folder: Path) -> tuple[Merged | None, list[Prob
         *channel_findings(clean, fitted),
         *cross_probe.probe_findings(clean, merged),
         *reader_findings(clean),
+        *tariff_findings(clean),
+        *session_findings(clean),
+        *load_findings(clean),
     ]
     problems += [*place(findings, source, profile), *broken]
     if problems:

@@ -15,9 +15,15 @@ import msgspec
 from msgspec import Meta
 
 from config.schema_base import Baud, Name, Path, Pin
+from config.schema_cards import Cards
 from config.schema_journal import Journal
+from config.schema_load import Load
 from config.schema_probe import Adc, OneWire, Probe, ProbeModule
 from config.schema_reader import Reader
+from config.schema_session import Session
+from config.schema_site import Ledger, Site
+from config.schema_tariff import Tariff
+from config.tariff import ZoneName
 
 __all__ = ["Baud", "Name", "Path", "Pin"]
 
@@ -32,6 +38,9 @@ class Node(_Table, frozen=True, kw_only=True):
     id: Annotated[Name, Meta(description="Name of this cabinet; the <node> of every MQTT topic")]
     site: Annotated[str, Meta(max_length=200, description="Free text: where it stands")] = ""
     language: Annotated[Literal["zh", "en"], Meta(description="Language of operator texts")] = "zh"
+    timezone: Annotated[ZoneName, Meta(description="Zone in which days and prices are reckoned (IANA name)")] = (
+        "Asia/Shanghai"
+    )
 
 
 class Guard(_Table, frozen=True, kw_only=True):
@@ -339,14 +348,6 @@ class Completion(_Table, frozen=True, kw_only=True):
     no_load_w: Annotated[float, Meta(ge=0.1, le=10, description="At or below this nothing is plugged in, W")] = 0.6
 
 
-class Tariff(_Table, frozen=True, kw_only=True):
-    """Flat residential tariff: electricity and service are priced and shown separately."""
-
-    version: Annotated[str, Meta(min_length=1, max_length=40, description="Printed on every session")] = "unpriced"
-    electricity_milli_yuan_per_kwh: Annotated[int, Meta(ge=0, le=100_000, description="0.001 yuan per kWh")] = 0
-    service_milli_yuan_per_kwh: Annotated[int, Meta(ge=0, le=100_000, description="0.001 yuan per kWh")] = 0
-
-
 class Upstream(_Table, frozen=True, kw_only=True):
     """Where facts are sent."""
 
@@ -382,6 +383,8 @@ class Config(_Table, frozen=True, kw_only=True):
         "default"
     )
     node: Node
+    site: Site = Site()
+    ledger: Ledger = Ledger()
     guard: Guard = Guard()
     station: Station = Station()
     journal: Journal = Journal()
@@ -399,7 +402,10 @@ class Config(_Table, frozen=True, kw_only=True):
     promise: Promise = Promise()
     tests: Tests = Tests()
     completion: Completion = Completion()
-    tariff: Tariff = Tariff()
+    tariff: Annotated[list[Tariff], Meta(max_length=16)] = []
+    session: Session = Session()
+    load: Load = Load()
+    cards: Cards = Cards()
     upstream: Upstream | None = None
 
 
@@ -413,4 +419,5 @@ class Profile(_Table, frozen=True, kw_only=True):
     promise: Promise = Promise()
     tests: Tests = Tests()
     completion: Completion = Completion()
+    session: Session = Session()
     upstream: Upstream | None = None

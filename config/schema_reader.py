@@ -48,6 +48,13 @@ class Reader(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     digits: Annotated[Literal["decimal", "hex"], Meta(description="keyboard: how the typed line spells the number")] = (
         "decimal"
     )
+    ports: Annotated[
+        list[Annotated[int, Meta(ge=1, le=99)]],
+        Meta(
+            max_length=40,
+            description="Ports that its cards start, in the order in which they are tried; empty: all, as in the file",
+        ),
+    ] = []
     uid_order: Annotated[
         Literal["as_read", "reversed"], Meta(description="reversed: this reader gives the lowest byte of an id first")
     ] = "as_read"

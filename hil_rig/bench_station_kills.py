@@ -18,7 +18,7 @@ from hil_rig.harness import Harness, HarnessError, Setup, wait
 from hil_rig.loads import constant
 from hil_rig.upstream import BackendProcess
 from pilenode.ipc.client import RequestError
-from pilenode.ipc.messages import Plan
+from pilenode.ipc.wish import Wish
 from pilenode.upstream.facts import FactKind
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ class Customers(threading.Thread):
             number += 1
             order = f"order-{number}"
             port = random.choice(self._ports)
-            plan = Plan(duration_s=random.choice([0.5, 1.0, 2.0, 3.0]))
+            plan = Wish(duration_s=random.choice([1, 1, 2, 3]))
             while not self._halt.is_set() and not self._place(port, order, plan):
                 self._halt.wait(0.1)
 
-    def _place(self, port: int, order: str, plan: Plan) -> bool:
+    def _place(self, port: int, order: str, plan: Wish) -> bool:
         """Place an order and return whether an answer came; a refusal is an answer too."""
         self.attempted.add(order)
         try:

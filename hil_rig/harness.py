@@ -24,6 +24,7 @@ from hil_rig.rig import Rig, RigBus, RigCabinet, RigPort
 from pilenode.ipc import messages
 from pilenode.ipc.client import RequestError, ask
 from pilenode.ipc.codec import Decoder, encode
+from pilenode.ipc.wish import Wish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -175,7 +176,7 @@ class Setup:
             _table("limits", {"current_limit_a": self.limit_a} | dict(self.limits)),
             _table("cabinet", {"current_limit_a": self.cabinet_a} | dict(self.supply)),
             *([self._sensors()] if self.full else []),
-            '[tariff]\nversion = "demo-2026"\nelectricity_milli_yuan_per_kwh = 520\nservice_milli_yuan_per_kwh = 300',
+            '[[tariff]]\nversion = "demo-2026"\nelectricity_milli_yuan_per_kwh = 520\nservice_milli_yuan_per_kwh = 300',
         ]
         for number in range(1, self.ports + 1):
             probe = f'\nprobe = {{ id = "{self.probe(number)}" }}' if self.probes else ""
@@ -433,9 +434,9 @@ class Harness:
         request = messages.Sessions(limit=limit)
         return ask(str(self.directory / "control.sock"), request, messages.SessionsReply).sessions
 
-    def order(self, port: int, order: str, plan: messages.Plan | None = None) -> messages.StartReply:
+    def order(self, port: int, order: str, plan: Wish | None = None) -> messages.StartReply:
         """Start a session by order. Raises RequestError with the refusal's code."""
-        request = messages.Start(port=port, order=order, plan=plan or messages.Plan(), by="rig")
+        request = messages.Start(port=port, order=order, plan=plan or Wish(), by="rig")
         return ask(str(self.directory / "control.sock"), request, messages.StartReply)
 
     def stop(self, port: int) -> None:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from pilenode.ipc.messages import Plan
+from config.tariff import flat_schedule
 from pilenode.station import journal_house, journal_trim, journal_writer
+from pilenode.station.bill import settlement
 from pilenode.station.entries import JournalPolicy, NewFact
 from pilenode.station.journal import Journal
 from pilenode.station.wallclock import FLOOR_MS, ClockQuality, Stamp
@@ -29,14 +30,15 @@ from pilenode.upstream.facts import (
     FactKind,
     SessionEnded,
     SessionStarted,
-    TariffTerms,
 )
+from pilenode.upstream.facts_money import Payment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAME: Final = "journal.db"
-_TERMS: Final = TariffTerms(version="t1", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300)
+_TARIFF: Final = flat_schedule("t1", 520, 300)
+_POSTPAID: Final = Payment(mode="postpaid")
 #: One step is so much time of the clock that facts carry: their age plays a part in what is done.
 _STEP_MS: Final = 3_600_000
 #: Small enough that a run of some hundred steps does everything many times.
@@ -49,12 +51,22 @@ def tell(words: str) -> None:
     os.write(1, f"{words}\n".encode())
 
 
-def _started(session: str) -> NewFact:
-    body = SessionStarted(order=f"o-{session}", port=1, source="cli", tariff=_TERMS, guard_boot="g", plan=Plan())
+def started(session: str) -> NewFact:
+    """Return the start of a session."""
+    body = SessionStarted(
+        order=f"o-{session}",
+        port=1,
+        source="cli",
+        tariff=_TARIFF,
+        tariff_version="t1",
+        payment=_POSTPAID,
+        guard_boot="g",
+    )
     return NewFact(FactKind.SESSION_STARTED, body, session)
 
 
-def _ended(session: str) -> NewFact:
+def ended(session: str) -> NewFact:
+    """Return the end of a session."""
     body = SessionEnded(
         order=f"o-{session}",
         port=1,
@@ -67,11 +79,13 @@ def _ended(session: str) -> NewFact:
         electricity_fen=0,
         service_fen=0,
         tariff_version="t1",
+        money=settlement([], [], _POSTPAID, _TARIFF),
     )
     return NewFact(FactKind.SESSION_ENDED, body, session)
 
 
-def _reading(session: str, register_mwh: int) -> NewFact:
+def reading(session: str, register_mwh: int = 0) -> NewFact:
+    """Return a reading of a session."""
     body = Checkpoint(port=1, start_register_mwh=0, register_mwh=register_mwh, on_ms=1000, power_w=200)
     return NewFact(FactKind.CHECKPOINT, body, session)
 
@@ -83,11 +97,11 @@ def batches(chance: random.Random, steps: int) -> Iterator[list[NewFact]]:
         kind = chance.random()
         if kind < 0.25 or not open_sessions:  # noqa: PLR2004 - a mixture
             open_sessions.append(f"s{step}")
-            yield [_started(open_sessions[-1])]
+            yield [started(open_sessions[-1])]
         elif kind < 0.45:  # noqa: PLR2004 - a mixture
-            yield [_ended(open_sessions.pop(chance.randrange(len(open_sessions))))]
+            yield [ended(open_sessions.pop(chance.randrange(len(open_sessions))))]
         elif kind < 0.85:  # noqa: PLR2004 - a mixture
-            yield [_reading(session, 1000 * step) for session in open_sessions]
+            yield [reading(session, 1000 * step) for session in open_sessions]
         elif kind < 0.95:  # noqa: PLR2004 - a mixture
             yield [NewFact(FactKind.COMMAND_RESULT, CommandResult(id=f"c{step}", ok=True, detail="x" * 150))]
         else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hil_rig.curves import labels, load
 from hil_rig.loads import Replay, Step, Steps, constant
-from pilenode.ipc.messages import Plan
+from pilenode.ipc.wish import Wish
 
 if TYPE_CHECKING:
     from hil_rig.loads import Load
@@ -24,7 +24,8 @@ BROKER_BACK_S = 36.0
 PULLED_S = 20.0
 #: Powered seconds after which the load of port 2 steps over its limit of 6 A.
 OVERLOAD_AFTER_S = 14.0
-PLANNED_WH = 200.0
+PLANNED_WH = 200
+ALWAYS_ON = Wish()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Part:
     reason: str
     start_s: float
     load: Load
-    plan: Plan = Plan()
+    plan: Wish = ALWAYS_ON
 
     @property
     def order(self) -> str:
@@ -57,11 +58,11 @@ def parts() -> tuple[Part, ...]:
         ),
         Part(
             3,
-            f"planned for {PLANNED_WH:.0f} Wh",
+            f"planned for {PLANNED_WH} Wh",
             "planned_energy",
             1.0,
             constant(180.0, speed=SPEED),
-            Plan(energy_wh=PLANNED_WH),
+            Wish(energy_wh=PLANNED_WH),
         ),
         Part(4, "the charger is pulled out", "unplugged", 1.5, constant(220.0, speed=SPEED)),
     )

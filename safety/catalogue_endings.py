@@ -52,7 +52,7 @@ ENDINGS = (
     ending("remote", "远程停止。", "Stopped from remote."),
     ending("technician", "技术人员停止。", "Stopped by a technician."),
     ending(
-        "outside_hours",
+        "hours_ended",
         "允许充电的时段已结束，自动断电。",
         "The hours in which charging is allowed ended; power was cut.",
         "在允许的时段内重新启动。",

@@ -42,7 +42,7 @@ def why_planned(port: PortState, inputs: PortInputs, now: float) -> tuple[str | 
     """
     plan, reading = port.plan, inputs.meter
     if plan.deadline_s is not None and now - port.armed_at_s >= plan.deadline_s:
-        return "planned_deadline", f"{now - port.armed_at_s:.0f} s"
+        return "hours_ended" if plan.for_hours else "planned_deadline", f"{now - port.armed_at_s:.0f} s"
     if port.status is not PortStatus.ON or port.closed_at_s is None or not isinstance(reading, MeterReading):
         return None, ""
     on_s = now - port.closed_at_s

@@ -58,13 +58,15 @@ class Settings:
 class Plan:
     """What ends a session on purpose. Energy and duration count from the closing, the deadline from the grant.
 
-    ``for_amount``: the energy was bought with a sum of money, which is what its end is called after.
+    ``for_amount``: the energy was bought with a sum of money; ``for_hours``: the deadline is the end of the hours in
+    which charging is allowed. The end is called after them.
     """
 
     energy_wh: float | None = None
     duration_s: float | None = None
     deadline_s: float | None = None
     for_amount: bool = False
+    for_hours: bool = False
 
 
 @dataclass(frozen=True, slots=True)

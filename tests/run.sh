@@ -33,13 +33,17 @@ if [ "$#" -gt 0 ]; then
   exec .venv/bin/python -P -m pytest "$@"
 fi
 # First what computes, on every core. Then what starts real processes: these tests mostly wait, so three at a time still
-# leave a core of two free. At last, by itself, what nothing may run beside.
+# leave a core of two free. At last, one by one, what nothing may run beside.
 #
-# Only the files that hold such tests are collected for the second and third part: collecting all takes longer.
-mapfile -t with_processes < <(grep -rl --include='test_*.py' 'mark\.bench' tests | sort)
+# The second and third part collect only the files that have such tests: collecting all takes longer than most tests.
+marked() { # mark
+  grep -rl --include='test_*.py' "mark\.$1\b" tests | sort
+}
 run() {
   .venv/bin/python -P -m pytest "$@"
 }
-run -m "not bench" --numprocesses logical --dist worksteal
+mapfile -t with_processes < <(marked bench)
+mapfile -t by_themselves < <(marked alone)
+run -m "not bench and not alone" --numprocesses logical --dist worksteal
 run -m "bench and not alone" --numprocesses 3 --dist load --maxschedchunk 1 "${with_processes[@]}"
-run -m "bench and alone" "${with_processes[@]}"
+run -m alone "${by_themselves[@]}"

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 import aiomqtt
 import msgspec
 
-from pilenode.upstream.contract import ROOT, Ack, Command, FactBatch, Hello, down, up
+from pilenode import clock
+from pilenode.upstream.contract import ROOT, Ack, Command, FactBatch, Hello, Time, down, up
 from pilenode.upstream.facts import CommandResult
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class Backend:
             self.dropped["topic"] += 1
             return
         node, leaf = parts[2], parts[4]
+        if leaf == "hello":
+            await self._tell_time(client, node, payload)
         try:
             ack = self._keep(node, leaf, payload)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -84,6 +87,13 @@ class Backend:
     async def _confirm(client: aiomqtt.Client, node: str, ack: Ack) -> None:
         # aiomqtt waits for the broker's answer even when the connection is gone.
         await client.publish(down(node, "ack"), msgspec.json.encode(ack), qos=1, timeout=_PUBLISH_S)
+
+    @staticmethod
+    async def _tell_time(client: aiomqtt.Client, node: str, payload: bytes) -> None:
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            asked_ms = msgspec.json.decode(payload, type=Hello).asked_ms
+            time = Time(wall_ms=clock.wall_ms(), asked_ms=asked_ms)
+            await client.publish(down(node, "time"), msgspec.json.encode(time), qos=1, timeout=_PUBLISH_S)
 
     def _keep(self, node: str, leaf: str, payload: bytes) -> Ack | None:
         if leaf == "ev":

@@ -1,4 +1,4 @@
-"""``pilenode start``, ``stop`` and ``reset``: what a technician may order."""
+"""``pilenode start``, ``modify``, ``stop`` and ``reset``: what a technician may order."""
 
 from __future__ import annotations
 
@@ -7,18 +7,31 @@ import pwd
 import secrets
 from typing import TYPE_CHECKING
 
+import click
+
 from pilenode.cli.bilingual import Number, Text, argument, option
 from pilenode.cli.control import talks
 from pilenode.cli.exits import Exit
 from pilenode.cli.terminal import Misuse
-from pilenode.ipc.messages import Done, Plan, ResetFault, Start, StartReply, Stop
+from pilenode.cli.wishes import duration_s, plan_options, until_ms
+from pilenode.clock import wall_ms
+from pilenode.ipc.messages import Done, Modify, ResetFault, Start, StartReply, Stop
+from pilenode.ipc.wish import Change, Wish
 
 if TYPE_CHECKING:
     from pilenode.cli.control import Ask
     from pilenode.cli.terminal import Terminal
+    from pilenode.ipc.wish import Limit
 
 _PORT = Number(int, 1, 99)
 _PORT_TEXT = Text("端口号，即插座旁的编号。", "Number printed beside the socket.")
+#: Words of ``--without`` and the limits that they lift.
+_LIMITS: dict[str, Limit] = {
+    "energy": "energy_wh",
+    "minutes": "duration_s",
+    "until": "until_ms",
+    "amount": "amount_fen",
+}
 
 
 def who() -> str:
@@ -38,18 +51,7 @@ def who() -> str:
     ),
 )
 @argument("port", type=_PORT, text=_PORT_TEXT)
-@option(
-    "--energy-wh",
-    type=Number(float, 0, 100_000, above=True),
-    metavar="WH",
-    text=Text("达到此电量（瓦时，至多 100000）时停止。", "Stop after this energy, watt-hours (up to 100000)."),
-)
-@option(
-    "--minutes",
-    type=Number(float, 0, 720, above=True),
-    metavar="MIN",
-    text=Text("达到此时长（分钟，至多 720）时停止。", "Stop after this time, minutes (up to 720)."),
-)
+@plan_options
 @option(
     "--order",
     metavar="ID",
@@ -58,11 +60,24 @@ def who() -> str:
         "Order id: the same id starts one session only; default: a new one.",
     ),
 )
-def start(
-    terminal: Terminal, ask: Ask, port: int, energy_wh: float | None, minutes: float | None, order: str | None
+def start(  # noqa: PLR0913 - the options of a command
+    terminal: Terminal,
+    ask: Ask,
+    port: int,
+    *,
+    energy_wh: int | None,
+    minutes: float | None,
+    until: str | None,
+    amount: int | None,
+    order: str | None,
 ) -> int:
     """Ask the station to start a session and print its name."""
-    plan = Plan(energy_wh=energy_wh, duration_s=None if minutes is None else minutes * 60)
+    plan = Wish(
+        energy_wh=energy_wh,
+        duration_s=duration_s(minutes),
+        until_ms=until_ms(until, ask, wall_ms),
+        amount_fen=amount,
+    )
     request = Start(port=port, order=f"cli-{secrets.token_hex(8)}" if order is None else order, plan=plan, by=who())
     reply = ask(request, StartReply)
     if terminal.json:
@@ -76,6 +91,48 @@ def start(
         zh = f"端口 {reply.port} 已开始会话 {reply.session}。"
         terminal.line(terminal.pick(zh, f"Session {reply.session} started on port {reply.port}."))
     return Exit.OK
+
+
+@talks(
+    "modify",
+    Text(
+        "修改正在进行的充电的计划：未给出的限制不变；低于已用值的立即结束。",
+        "Change the plan of a running session: what is not given stays; a value below what is used ends it at once.",
+    ),
+)
+@argument("port", type=_PORT, text=_PORT_TEXT)
+@option("--session", metavar="ID", required=True, text=Text("要修改的会话。", "The session that is meant."))
+@plan_options
+@option(
+    "--without",
+    multiple=True,
+    type=click.Choice([*_LIMITS]),
+    text=Text("取消此项限制；可重复给出。", "Lift this limit; may be given several times."),
+)
+def modify(  # noqa: PLR0913 - the options of a command
+    terminal: Terminal,
+    ask: Ask,
+    port: int,
+    *,
+    session: str,
+    energy_wh: int | None,
+    minutes: float | None,
+    until: str | None,
+    amount: int | None,
+    without: tuple[str, ...],
+) -> int:
+    """Ask the station to change a plan."""
+    change = Change(
+        energy_wh=energy_wh,
+        duration_s=duration_s(minutes),
+        until_ms=until_ms(until, ask, wall_ms),
+        amount_fen=amount,
+        without=tuple(_LIMITS[name] for name in dict.fromkeys(without)),
+    )
+    if change == Change():
+        raise Misuse("没有要修改的内容。", "There is nothing to change.")
+    reply = ask(Modify(port=port, session=session, change=change, by=who()), Done)
+    return _done(terminal, reply, f"端口 {port} 的计划已修改。", f"The plan on port {port} was changed.")
 
 
 @talks("stop", Text("停止端口上正在进行的充电。", "Stop the session that runs on a port."))

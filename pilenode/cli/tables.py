@@ -12,13 +12,15 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text as Styled
 
+from pilenode.cli import oversight_lines
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from rich.console import RenderableType
 
     from pilenode.cli.terminal import Terminal
-    from pilenode.ipc.messages import PeriodicTest, PortSnapshot, SessionRecord, Snapshot, StatusReply
+    from pilenode.ipc.messages import ClockStatus, PeriodicTest, PortSnapshot, SessionRecord, Snapshot, StatusReply
 
 _NOTHING = "-"
 _NARROWEST = 80
@@ -33,6 +35,15 @@ STATES = {
     "tripped": ("锁定", "tripped", "bold red"),
 }
 #: Words of ``SessionRecord.state``.
+#: Words of ``pilenode.station.wallclock.ClockQuality``.
+_QUALITIES = {
+    "none": ("时间不可信", "time not trusted"),
+    "rtc": ("硬件时钟", "hardware clock"),
+    "server": ("平台授时", "told by the backend"),
+    "ntp": ("网络授时", "network time"),
+}
+#: The system's own clock is said to differ from what is believed above this, ms.
+_AHEAD_MS = 1000
 _SESSION_STATES = {"starting": ("启动中", "starting"), "running": ("充电中", "running"), "ended": ("已结束", "ended")}
 
 
@@ -116,13 +127,48 @@ def _head(terminal: Terminal, reply: StatusReply) -> Table:
         else Styled(f"{pick('故障', 'failed')} {problem}", "red")
     )
     grid.add_row(pick("记录", "Journal"), journal)
+    if reply.clock is not None:
+        grid.add_row(pick("时钟", "Clock"), _clock(terminal, reply.clock))
+    if reply.readers:
+        grid.add_row(pick("读卡器", "Readers"), _readers(terminal, reply))
     attention = _attention(terminal, reply.tests)
     if attention is not None:
         grid.add_row(pick("试验", "Tests"), attention)
+    for lock in reply.locks:
+        grid.add_row(pick("锁定", "Lock"), Styled(*oversight_lines.lock(terminal, lock)))
+    if reply.ledger is not None and (reply.ledger.open or reply.ledger.in_progress):
+        grid.add_row(pick("台账", "Ledger"), Styled(*oversight_lines.ledger(terminal, reply.ledger)))
     if any(reply.dropped.values()):
         dropped = ", ".join(f"{source} {count}" for source, count in reply.dropped.items() if count)
         grid.add_row(pick("丢弃", "Dropped"), dropped)
     return grid
+
+
+def _clock(terminal: Terminal, clock: ClockStatus) -> Styled:
+    """Return what is believed of the time, how wrong it may be, and by how much the system's own clock differs."""
+    zh, en = _QUALITIES.get(clock.quality, (clock.quality, clock.quality))
+    parts = [f"{terminal.pick(zh, en)} [{clock.quality}]"]
+    if clock.uncertainty_ms is not None:
+        parts.append(f"{_when(clock.wall_ms)} ±{duration(-(-clock.uncertainty_ms // 1000))}")
+    if abs(clock.system_ahead_ms) > _AHEAD_MS:
+        by = duration(abs(clock.system_ahead_ms) / 1000)
+        fast = clock.system_ahead_ms > 0
+        parts.append(
+            terminal.pick(f"系统时钟{'快' if fast else '慢'} {by}", f"system {by} {'fast' if fast else 'slow'}")
+        )
+    if clock.anchor_age_ms is not None:
+        ago = duration(max(0, clock.anchor_age_ms) / 1000)
+        parts.append(terminal.pick(f"锚点 {ago} 前", f"anchored {ago} ago"))
+    return Styled("  ".join(parts), "yellow" if clock.uncertainty_ms is None else "green")
+
+
+def _readers(terminal: Terminal, reply: StatusReply) -> Styled:
+    """Return how many card readers are ready, which are not, and what keeps cards from being taken."""
+    troubled = [f"{one.reader} [{one.code}]" for one in reply.readers if one.code is not None]
+    trouble = reply.cards.trouble if reply.cards is not None else None
+    troubled += [f"[{trouble}]"] if trouble is not None else []
+    ready = f"{sum(one.code is None for one in reply.readers)}/{len(reply.readers)} {terminal.pick('就绪', 'ready')}"
+    return Styled("; ".join([ready, *troubled]), "yellow" if troubled else "green")
 
 
 def _attention(terminal: Terminal, tests: Iterable[PeriodicTest]) -> Styled | None:

@@ -56,6 +56,10 @@ class Terminal:
         """Print one line of words."""
         click.echo(text)
 
+    def write(self, text: str) -> None:
+        """Print ``text`` as it is, its line ends included."""
+        click.echo(text.encode(), nl=False)
+
     def data(self, value: object) -> None:
         """Print ``value`` (a message, or what JSON knows) as one line of JSON."""
         click.echo(_json(value))

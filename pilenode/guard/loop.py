@@ -274,6 +274,7 @@ class Loop:
             contactor_feedback=self._inputs.feedback,
             cabinet_temperature_c=probe.temperature_c if isinstance(probe, ProbeReading) else None,
             inlet_power_w=inlet.power_w if inlet else None,
+            inlet_current_a=inlet.current_a if inlet else None,
             inlet_register_mwh=view.to_mwh(inlet.energy_wh) if inlet else None,
             test_running=cabinet.proof.kind if cabinet.proof else None,
             dropped_messages=self.server.refused if self.server else 0,

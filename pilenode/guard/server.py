@@ -211,7 +211,7 @@ def _to_core(ticket: int, request: messages.GuardRequest) -> core.Request:
 
 
 def _plan(plan: messages.Plan) -> core.Plan:
-    return core.Plan(plan.energy_wh, plan.duration_s, plan.deadline_s, plan.for_amount)
+    return core.Plan(plan.energy_wh, plan.duration_s, plan.deadline_s, plan.for_amount, plan.for_hours)
 
 
 def _listen(path: Path, *, group_may_write: int | None) -> socket.socket:

@@ -15,7 +15,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from config.tariff import TariffSchedule
 from pilenode.ipc.acts import AnyAct
+from pilenode.ipc.wish import Change, Wish
 
 #: Version of the guard protocol. A peer with another major version is refused.
 PROTOCOL = 1
@@ -34,14 +36,16 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     ``energy_wh`` counts from the register at closing, ``duration_s`` from closing, ``deadline_s`` from the grant: a
     clock time as the station reckons it, free of guard's clock. None = no such limit. ``for_amount``: the energy was
-    bought with a sum of money, so its end is "planned_amount". What is default is not sent: a guard from before this
-    field, still running while station was upgraded, goes on taking grants.
+    bought with a sum of money, so its end is "planned_amount"; ``for_hours``: the deadline is the end of the allowed
+    hours, so its end is "hours_ended". What is default is not sent: a guard from before these fields, still running
+    while station was upgraded, goes on taking grants.
     """
 
     energy_wh: Annotated[float, Meta(gt=0, le=100_000)] | None = None
     duration_s: Annotated[float, Meta(gt=0, le=43_200)] | None = None
     deadline_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
     for_amount: bool = False
+    for_hours: bool = False
 
 
 # -- requests to guard -------------------------------------------------------------------------------------
@@ -206,6 +210,7 @@ class Snapshot(_Message, frozen=True, kw_only=True, tag="snapshot"):
     contactor_feedback: bool | None = None  # auxiliary contact says closed; None: not wired
     cabinet_temperature_c: float | None = None
     inlet_power_w: float | None = None
+    inlet_current_a: float | None = None
     inlet_register_mwh: int | None = None
     test_running: str | None = None
     dropped_messages: int = 0  # malformed, oversized or unauthorised requests since start
@@ -260,7 +265,7 @@ class Start(_Message, frozen=True, kw_only=True, tag="start"):
 
     port: PortNumber
     order: Identifier
-    plan: Plan = Plan()
+    plan: Wish = Wish()
     by: Words = ""
 
 
@@ -269,6 +274,15 @@ class Stop(_Message, frozen=True, kw_only=True, tag="stop"):
 
     port: PortNumber
     session: Identifier | None = None
+    by: Words = ""
+
+
+class Modify(_Message, frozen=True, kw_only=True, tag="modify"):
+    """Change the plan of ``session`` on ``port``; what it has used up already ends it at once."""
+
+    port: PortNumber
+    session: Identifier
+    change: Change
     by: Words = ""
 
 
@@ -317,7 +331,13 @@ class Facts(_Message, frozen=True, kw_only=True, tag="facts"):
     limit: Annotated[int, Meta(ge=1, le=500)] = 200
 
 
-ControlRequest = Status | Start | Stop | Sessions | ResetFault | OrderTest | RecordTest | Perform | Facts
+class GetTariff(_Message, frozen=True, kw_only=True, tag="get_tariff"):
+    """Ask for the prices that a session would start under now."""
+
+
+ControlRequest = (
+    Status | Start | Stop | Modify | Sessions | ResetFault | OrderTest | RecordTest | Perform | Facts | GetTariff
+)
 
 
 class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -326,12 +346,13 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     session: str
     order: str
     port: int
-    source: str  # "cli", "upstream"
+    source: str  # "cli", "upstream", "card"
     state: str  # "starting", "running", "ended"
     started_wall_ms: int
     clock: str  # quality of the wall clock: "none", "rtc", "ntp", "server"
-    plan: Plan = Plan()
+    plan: Wish = Wish()
     ended_wall_ms: int | None = None
+    ended_clock: str | None = None
     reason: str | None = None
     duration_s: int | None = None
     start_register_mwh: int | None = None
@@ -370,6 +391,134 @@ class StartReply(_Message, frozen=True, kw_only=True, tag="started"):
     repeated: bool = False
 
 
+class QueuedStart(msgspec.Struct, frozen=True, kw_only=True):
+    """A start that waits for its turn. ``position`` counts from 1."""
+
+    order: str
+    port: int
+    position: int
+    waited_s: int
+
+
+class LoadShown(msgspec.Struct, frozen=True, kw_only=True):
+    """Orderly charging now: the budget in force (mA) and who waits."""
+
+    budget_ma: int
+    queue: list[QueuedStart] = []
+
+
+class LockShown(msgspec.Struct, frozen=True, kw_only=True):
+    """One lock that is not over. ``port`` None: the whole cabinet; times are ms since the epoch, None: open.
+
+    ``in_force`` False: it begins later. ``time_known`` False: the clock cannot be trusted, so it holds in any case.
+    """
+
+    lock: str
+    port: int | None
+    kind: str  # "lockout", "maintenance"
+    authority: str
+    reason: str
+    from_ms: int | None
+    until_ms: int | None
+    in_force: bool
+    time_known: bool
+
+
+class LedgerShown(msgspec.Struct, frozen=True, kw_only=True):
+    """What of the ledger needs somebody: how many entries are not closed, and of these how many are too late.
+
+    ``undated``: entries of which nobody can say whether they are late, for want of a trusted clock now or then.
+    ``worst_*`` tell the entry that is late the longest.
+    """
+
+    open: int = 0
+    in_progress: int = 0
+    overdue: int = 0
+    undated: int = 0
+    worst_entry: str | None = None
+    worst_code: str | None = None
+    worst_port: int | None = None
+    worst_due_ms: int | None = None
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the cabinet stands and by what terms its ledger is kept (configuration), for reports."""
+
+    site: str = ""
+    district: str = ""
+    community: str = ""
+    building: str = ""
+    site_class: str = ""
+    operator: str = ""
+    timezone: str
+    serious_days: int
+    normal_days: int
+    responsible: str = ""
+    contingency: str = ""
+    ports: list[int] = []
+
+
+class ClockStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What the station believes of the time. Times in ms since the epoch, ages and differences in ms.
+
+    ``system_ahead_ms``: the system's own clock minus what is believed. The anchor is the newest of this boot
+    (``pilenode.upstream.facts_time``). ``not_before_ms``: the newest trusted time of before this process started.
+    """
+
+    quality: str  # "none", "rtc", "server", "ntp"
+    wall_ms: int
+    boottime_ms: int
+    uncertainty_ms: int | None  # None: not trusted
+    system_quality: str
+    system_ahead_ms: int
+    anchor_age_ms: int | None = None
+    anchor_wall_ms: int | None = None
+    anchor_quality: str | None = None
+    anchor_step_ms: int | None = None
+    not_before_ms: int | None = None
+
+    @property
+    def known_ms(self) -> int | None:
+        """Return what time it is, None where no clock can be trusted."""
+        return None if self.quality == "none" else self.wall_ms
+
+
+class ReaderReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One card reader. ``code`` is its trouble (``reader_...``), None while it is ready; counts are since start.
+
+    ``outcomes``: what cards led to, by "started", "ended", "learned", "repeated", or the code of a refusal; the last
+    one of them but "repeated" stands in ``last_outcome``, with the hash of its card and how long ago it was.
+    """
+
+    reader: str
+    state: str  # drivers.card_contracts.ReaderState
+    code: str | None = None
+    detail: str = ""
+    counters: dict[str, int] = {}  # frames as drivers.card_reader counts them
+    outcomes: dict[str, int] = {}
+    last_outcome: str | None = None
+    last_card: str | None = None
+    last_port: int | None = None
+    last_age_s: float | None = None
+
+
+class CardsReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cabinet knows of cards. ``trouble`` is a code of the catalogue: no card is taken while it stands."""
+
+    enabled: bool
+    key_id: str | None  # name of the key of the hashes
+    trouble: str | None = None  # "card_no_key", "card_list_damaged"
+    detail: str = ""
+    list_version: int | None = None  # None: no list
+    list_valid_until_ms: int | None = None
+    list_cards: int = 0
+    list_denied: int = 0
+    denied: int = 0  # one by one
+    learned: int = 0
+    staged: str = ""  # how far a list on its way has come
+    debt_fen: int = 0  # of all cards, not known to the backend
+
+
 class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     """What ``pilenode status`` shows."""
 
@@ -388,6 +537,14 @@ class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     journal_problem: str | None = None
     dropped: dict[str, int] = {}  # malformed input per source since start
     tests: list[PeriodicTest] = []
+    timezone: str = "Asia/Shanghai"  # in which the cabinet reckons its days
+    load: LoadShown | None = None
+    locks: list[LockShown] = []
+    ledger: LedgerShown | None = None  # None: not read yet
+    place: Place | None = None
+    clock: ClockStatus | None = None
+    readers: list[ReaderReport] = []
+    cards: CardsReport | None = None
 
 
 class SessionsReply(_Message, frozen=True, kw_only=True, tag="sessions_reply"):
@@ -418,4 +575,13 @@ class FactsReply(_Message, frozen=True, kw_only=True, tag="facts_reply"):
     facts: list[StoredFact]
 
 
-ControlReply = StatusReply | StartReply | SessionsReply | FactsReply | Done | Refused
+class TariffReply(_Message, frozen=True, kw_only=True, tag="tariff_reply"):
+    """The prices in force. ``source``: "config", or "cli" or "upstream" for who set them, ``by`` and when."""
+
+    tariff: TariffSchedule
+    source: str
+    by: str = ""
+    set_wall_ms: int | None = None
+
+
+ControlReply = StatusReply | StartReply | SessionsReply | FactsReply | TariffReply | Done | Refused

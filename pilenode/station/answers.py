@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar, assert_never
+from typing import TYPE_CHECKING, Any, Final, TypeVar, assert_never
 
 import msgspec
 
@@ -13,8 +13,11 @@ from pilenode.ipc.messages import (
     ControlRequest,
     Facts,
     FactsReply,
+    GetTariff,
+    Modify,
     OrderTest,
     Perform,
+    Place,
     RecordTest,
     Refused,
     ResetFault,
@@ -27,21 +30,29 @@ from pilenode.ipc.messages import (
     Stop,
     StoredFact,
 )
+from pilenode.station import timeline
 from pilenode.station.desk import Who
 from pilenode.station.entries import JournalFailedError
 from pilenode.station.records import record
 from pilenode.station.sessions import StartRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pilenode.station import sessions
     from pilenode.station.acts import Acts
+    from pilenode.station.card_service import CardService
     from pilenode.station.control import Peer
+    from pilenode.station.entries import SessionFacts
     from pilenode.station.journal import Journal
+    from pilenode.station.load_control import LoadControl
+    from pilenode.station.oversight import Oversight
     from pilenode.station.sync import Sync
+    from pilenode.station.tariff_desk import TariffDesk
     from pilenode.station.tests_runner import Prover
+    from pilenode.station.timekeeper import Timekeeper
     from pilenode.upstream.contract import Upstream
+    from pilenode.upstream.facts_time import Anchor
 
 #: Room in a reply for what stands around the records, bytes.
 _FRAME_BYTES: Final = 1024
@@ -63,6 +74,12 @@ class Answers:
         dropped: Callable[[], Mapping[str, int]],
     ) -> None:
         self.upstream: tuple[Upstream, Sync] | None = None
+        self.tariff: TariffDesk | None = None
+        self.oversight: Oversight | None = None
+        self.place: Place | None = None
+        self.timekeeper: Timekeeper | None = None
+        self.cards: CardService | None = None
+        self.load: LoadControl | None = None
         self._node = node
         self._journal = journal
         self._controller = controller
@@ -73,13 +90,10 @@ class Answers:
     async def answer(self, request: ControlRequest, peer: Peer) -> ControlReply:
         """Return the reply to ``request`` of ``peer``."""
         match request:
-            case Status() | Sessions() | Facts():
+            case Status() | Sessions() | Facts() | GetTariff():
                 return await self._look(request)
-            case Start():
-                by = _by(request.by, peer)
-                return await self._controller.start(StartRequest(request.port, request.order, request.plan, "cli", by))
-            case Stop():
-                return await self._controller.stop(request.port, "technician", session=request.session)
+            case Start() | Modify() | Stop():
+                return await self._order(request, _by(request.by, peer))
             case ResetFault():
                 return await self._controller.reset_fault(request.port, _by(request.by, peer), request.repair)
             case Perform():
@@ -89,10 +103,24 @@ class Answers:
             case _:
                 assert_never(request)
 
-    async def _look(self, request: Status | Sessions | Facts) -> ControlReply:
+    async def _order(self, request: Start | Modify | Stop, by: str) -> ControlReply:
+        if isinstance(request, Start):
+            return await self._controller.start(StartRequest(request.port, request.order, request.plan, "cli", by))
+        if isinstance(request, Modify):
+            return await self._controller.modify(request.port, request.session, request.change, "cli", by)
+        return await self._controller.stop(request.port, "technician", session=request.session)
+
+    async def _look(self, request: Status | Sessions | Facts | GetTariff) -> ControlReply:
+        if isinstance(request, GetTariff):
+            return await self._tariff()
         if isinstance(request, Status):
             return await self._status()
         return await (self._sessions(request.limit) if isinstance(request, Sessions) else self._facts(request))
+
+    async def _tariff(self) -> ControlReply:
+        if self.tariff is None or not await self._acts.catch_up():
+            return Refused(code="journal_failed", detail=(self._journal.status().problem or "")[:_MAX_WORDS])
+        return self.tariff.reply()
 
     async def _test(self, request: OrderTest | RecordTest, by: str) -> ControlReply:
         if isinstance(request, OrderTest):
@@ -100,15 +128,16 @@ class Answers:
         return await self._prover.record(request.kind, by, request.detail, ok=request.ok)
 
     async def _status(self) -> StatusReply:
-        problem, found = None, []
+        problem, found, known = None, [], {}
         try:
             found = await self._journal.open_sessions()
+            known = await self._anchors(found)
         except JournalFailedError as error:
             problem = error.problem
         # Read after the sessions: where one of them is missing because it has ended, its end counts as unsent.
         status = self._journal.status()
         problem = status.trouble or problem
-        records = [record(facts, status.acked_seq) for facts in found]
+        records = [record(facts, status.acked_seq, known) for facts in found]
         upstream, sync = self.upstream or (None, None)
         protocol = sync.protocol if sync is not None else None
         return StatusReply(
@@ -127,7 +156,18 @@ class Answers:
             journal_problem=problem,
             dropped=dict(self._dropped()),
             tests=self._prover.reports(),
+            load=None if self.load is None else self.load.status(),
+            place=self.place,
+            timezone="Asia/Shanghai" if self.place is None else self.place.timezone,
+            **self._overseen(),
+            clock=self.timekeeper.status() if self.timekeeper is not None else None,
+            readers=self.cards.readers() if self.cards is not None else [],
+            cards=self.cards.report() if self.cards is not None else None,
         )
+
+    def _overseen(self) -> dict[str, Any]:
+        oversight = self.oversight
+        return {} if oversight is None else {"locks": oversight.locks(), "ledger": oversight.ledger()}
 
     async def _facts(self, request: Facts) -> FactsReply | Refused:
         try:
@@ -141,10 +181,15 @@ class Answers:
     async def _sessions(self, limit: int) -> SessionsReply | Refused:
         try:
             found = await self._journal.sessions(limit)
+            known = await self._anchors(found)
         except JournalFailedError as error:
             return Refused(code="journal_failed", detail=error.problem[:_MAX_WORDS])
         acked = self._journal.status().acked_seq
-        return SessionsReply(sessions=_that_fit([record(facts, acked) for facts in found]))
+        return SessionsReply(sessions=_that_fit([record(facts, acked, known) for facts in found]))
+
+    async def _anchors(self, found: Sequence[SessionFacts]) -> dict[str, list[Anchor]]:
+        boots = {fact.boot for facts in found for fact in (facts.start, facts.end) if fact is not None}
+        return timeline.anchors(await self._journal.anchors(boots)) if boots else {}
 
 
 def _by(words: str, peer: Peer) -> str:

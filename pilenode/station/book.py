@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pilenode.station.journal import Journal
     from pilenode.station.session import Ending, Moment, OpenSession, Reading
+    from pilenode.station.terms import Terms
     from pilenode.upstream.facts import LegStarted
 
 #: A journal that failed is opened and checked again this often, seconds.
@@ -33,11 +34,12 @@ log = structlog.get_logger()
 class Book:
     """Open sessions by name. ``known``: the journal was read at least once; ``stale``: it must be read again first."""
 
-    def __init__(self, journal: Journal, at: Callable[[], Moment]) -> None:
+    def __init__(self, journal: Journal, terms: Terms, at: Callable[[], Moment]) -> None:
         self.sessions: dict[str, OpenSession] = {}
         self.known = False
         self.stale = True
         self._journal = journal
+        self._terms = terms
         self._at = at
         self._failed = False  # already said in the log
         self._booted = False
@@ -105,7 +107,11 @@ class Book:
     ) -> bool:
         """Make all of it durable in one transaction, and then follow it. Returns whether it worked."""
         ended = [(self.sessions[ending.session], ending) for ending in endings]
-        bodies = [leg_end(session, ending) if ending.cause else settle(session, ending) for session, ending in ended]
+        at = self._at()
+        bodies = [
+            (leg_end if ending.cause else settle)(session, ending, at, self._terms.counter(session.port))
+            for session, ending in ended
+        ]
         readings = list(checkpoints)
         batch = [*facts]
         for (session, ending), body in zip(ended, bodies, strict=True):
@@ -118,7 +124,7 @@ class Book:
             return False
         for (session, _), body in zip(ended, bodies, strict=True):
             if isinstance(body, LegEnded):
-                self.keep(paused(session, body, self._at()))
+                self.keep(paused(session, body, at))
                 log.info("session paused", session=session.session, port=body.port, cause=body.cause)
             else:
                 del self.sessions[session.session]

@@ -28,6 +28,7 @@ from pilenode.station.sessions import StartRequest
 from pilenode.station.wallclock import ClockQuality
 from pilenode.upstream.contract import MAX_COMMAND_BYTES, Command
 from pilenode.upstream.facts import CommandResult, FactKind
+from pilenode.upstream.facts_money import Payment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +68,8 @@ def _lacking(command: Command) -> str:
         return "act without act" if command.act is None else ""
     if command.port is None:
         return f"{command.op} without port"
+    if command.op == "modify" and (command.session is None or command.change is None):
+        return "modify without session or change"
     return "start without order" if command.op == "start" and command.order is None else ""
 
 
@@ -88,6 +91,19 @@ def judge(command: Command, *, retained: bool, now: Stamp) -> str | None:
 
 def _refused(command: Command, code: str, detail: str = "") -> CommandResult:
     return CommandResult(id=command.id, op=command.op, ok=False, code=code, detail=detail, port=command.port)
+
+
+def _request(command: Command) -> StartRequest:
+    paid = command.paid_fen
+    payment = Payment(mode="postpaid") if paid is None else Payment(mode="prepaid", paid_fen=paid)
+    return StartRequest(
+        port=command.port or 0,
+        order=command.order or "",
+        plan=command.plan,
+        source="upstream",
+        by=command.id,
+        payment=payment,
+    )
 
 
 class Commands:
@@ -129,9 +145,10 @@ class Commands:
         reply: StartReply | Done | Refused
         if command.op == "stop":
             reply = await self._sessions.stop(command.port, "remote", session=command.session, order=command.order)
+        elif command.op == "modify" and command.session is not None and command.change is not None:
+            reply = await self._sessions.modify(command.port, command.session, command.change, "upstream", command.id)
         else:
-            request = StartRequest(command.port, command.order or "", command.plan, "upstream", command.id)
-            reply = await self._sessions.start(request)
+            reply = await self._sessions.start(_request(command))
         if isinstance(reply, Refused):
             return _refused(command, reply.code, reply.detail)
         session = reply.session if isinstance(reply, StartReply) else command.session

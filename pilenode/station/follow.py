@@ -12,19 +12,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from pilenode.station.metering import marked, seen
 from pilenode.station.session import LIVE, Ending, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pilenode.ipc.messages import GuardEvent, PortSnapshot, Snapshot
+    from pilenode.station.energy import Counter
     from pilenode.station.session import Moment, News, OpenSession
+    from pilenode.station.terms import Terms
 
 #: Guard tells the end only after the register was read with the relay open, at most its meter age limit (10 s) plus
 #: 2 s later. An end that is overdue by more has lost its event.
 END_GRACE_S: Final = 15.0
-#: Guard's word for a leg that the load plan has ended: the session goes on.
-SHED: Final = "shed"
+#: Guard's words for the end of a leg after which the session may go on, and the causes that they stand for: the load
+#: plan has paused it; the supply failed while the controller ran on.
+_CAUSES: Final = {"shed": "load", "supply_lost": "power"}
 #: Renew when less than this part of a lease is left, so that two renewals may fail before anything opens.
 _RENEW_BELOW: Final = 2 / 3
 
@@ -52,13 +56,12 @@ def decide(
     *,
     now: float,
     at: Moment,
-    lease_s: float,
-    checkpoint_s: float,
+    terms: Terms,
 ) -> Decisions:
     """Return what to do about every session with a leg, and about ports that run something nobody knows."""
     ports = {port.port: port for port in news.snapshot.ports}
     told = {event.session: event for event in reversed(news.events) if event.kind == "ended"}
-    slot = int(now // checkpoint_s)
+    slot = int(now // terms.checkpoint_s)
     open_sessions: dict[str, OpenSession] = {}
     renew, release, ask, endings, checkpoints = [], [], [], [], []
     for name, known in sessions.items():
@@ -66,7 +69,8 @@ def decide(
             open_sessions[name] = known
             continue
         port = ports.get(known.port)
-        session, ending = _look(known, port, told.get(known.lease), news.snapshot.guard_boot, now, at)
+        counter = terms.counter(known.port)
+        session, ending = _look(known, port, told.get(known.lease), news.snapshot.guard_boot, now, at, counter)
         open_sessions[name] = session
         if ending is not None:
             endings.append(ending)
@@ -80,10 +84,11 @@ def decide(
             continue
         if session.abandoned:
             release.append((port.port, session.lease))
-        elif port.lease_left_s is None or port.lease_left_s < lease_s * _RENEW_BELOW:
+        elif port.lease_left_s is None or port.lease_left_s < terms.lease_s * _RENEW_BELOW:
             renew.append((port.port, session.lease))
         if session.reading is not None and session.slot != slot:
-            checkpoints.append((session, session.reading))
+            open_sessions[name] = marked(session, at, counter)
+            checkpoints.append((open_sessions[name], session.reading))
     release += strangers(news.snapshot, sessions)
     return Decisions(open_sessions, tuple(renew), tuple(release), tuple(ask), tuple(endings), tuple(checkpoints), slot)
 
@@ -99,14 +104,20 @@ def strangers(snapshot: Snapshot, sessions: Mapping[str, OpenSession]) -> list[t
 
 
 def _look(
-    session: OpenSession, port: PortSnapshot | None, event: GuardEvent | None, guard_boot: str, now: float, at: Moment
+    session: OpenSession,
+    port: PortSnapshot | None,
+    event: GuardEvent | None,
+    guard_boot: str,
+    now: float,
+    at: Moment,
+    counter: Counter,
 ) -> tuple[OpenSession, Ending | None]:
     """Return the session as it looks now, and the end of its leg when it has one."""
     if event is not None:
         return session, _from_event(session, event)
     if port is not None and port.session == session.lease:
         if port.closed_for_s is not None and port.state == "on":
-            session = replace(session, reading=_reading(port, port.closed_for_s), last=at)
+            session = seen(replace(session, reading=_reading(port, port.closed_for_s), last=at), at, counter)
         if port.state in LIVE:
             return replace(session, over_since_s=None), None
         since_s = now if session.over_since_s is None else session.over_since_s
@@ -131,7 +142,7 @@ def _from_event(session: OpenSession, event: GuardEvent) -> Ending:
         end_register_mwh=event.register_mwh,
         on_ms=on_ms,
         powered=on_ms is not None,
-        cause="load" if event.code == SHED else "",
+        cause=_CAUSES.get(event.code or "", ""),
     )
 
 
@@ -145,7 +156,7 @@ def _from_snapshot(session: OpenSession, port: PortSnapshot, over_for_s: float) 
         end_register_mwh=port.register_mwh,
         on_ms=on_ms,
         powered=on_ms is not None,
-        cause="load" if port.reason == SHED else "",
+        cause=_CAUSES.get(port.reason or "", ""),
     )
 
 
@@ -163,7 +174,7 @@ def _without_guard(session: OpenSession, guard_boot: str, at: Moment) -> Ending 
             return None
         else:
             return Ending(session.session, "never_energised", powered=False)
-    elif leg.boot == at.boot:
+    elif leg.begun.boot == at.boot:
         ending = Ending(session.session, "guard_restarted", powered=None if reading is None else True, cause="guard")
     else:
         ending = Ending(session.session, "power_lost", powered=None if reading is None else True, cause="power")

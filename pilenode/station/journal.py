@@ -23,29 +23,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
 
-import msgspec
-
 from pilenode import clock
-from pilenode.station import schema, wallclock
+from pilenode.station import wallclock
 from pilenode.station.entries import (
     DEFAULT_POLICY,
     JournalConflictError,
     JournalFailedError,
     JournalStatus,
     NewFact,
-    SessionFacts,
 )
-from pilenode.station.journal_check import distrusts, is_corrupt, is_full, link_at
+from pilenode.station.journal_check import distrusts, is_corrupt, is_full
 from pilenode.station.journal_house import House
 from pilenode.station.journal_open import open_journal
-from pilenode.station.journal_rows import first as _first
-from pilenode.station.journal_rows import session_facts as _session_facts
-from pilenode.station.journal_rows import to_fact as _fact
+from pilenode.station.journal_reads import JournalReads
 from pilenode.station.journal_salvage import salvage
-from pilenode.upstream.facts import Fact, FactKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from pilenode.station.entries import JournalPolicy
@@ -62,7 +56,7 @@ CALL_TIMEOUT_S: Final = 3.0
 TEND_S: Final = 2.0
 
 
-class Journal:
+class Journal(JournalReads):
     """The journal for asyncio. One instance per process; every method may raise JournalFailedError.
 
     ``changed`` is set whenever facts were added or confirmed. ``now`` tells the moment a batch is stamped with.
@@ -203,63 +197,6 @@ class Journal:
         await self._write(work)
         if self._status.no_start is not None:
             raise JournalFailedError(self._status.no_start)
-
-    # -- reading -----------------------------------------------------------------------------------------------
-
-    async def unacked(self, limit: int, after: int = 0) -> list[Fact]:
-        """Return the oldest facts that are neither confirmed nor at or below ``after``.
-
-        A row of kind ``removed`` stands for facts that are gone.
-        """
-        floor = max(after, self._status.acked_seq)
-        return await self._read(lambda db: [_fact(row) for row in db.execute(schema.AFTER, (floor, limit))])
-
-    async def open_sessions(self) -> list[SessionFacts]:
-        """Return the sessions that have no end yet."""
-        return await self._read(
-            lambda db: [_session_facts(db, row) for row in db.execute(schema.OPEN_STARTS).fetchall()]
-        )
-
-    async def sessions(self, limit: int) -> list[SessionFacts]:
-        """Return the newest sessions, newest first."""
-        return await self._read(
-            lambda db: [_session_facts(db, row) for row in db.execute(schema.STARTS, (limit,)).fetchall()]
-        )
-
-    async def find_order(self, order: str) -> Fact | None:
-        """Return the start of the session of ``order``."""
-        return await self._read(lambda db: _first(db, schema.ORDER, order))
-
-    async def find_end(self, session: str) -> Fact | None:
-        """Return the end of a session."""
-        return await self._read(lambda db: _first(db, schema.END, session))
-
-    async def find_command(self, command: str) -> Fact | None:
-        """Return the stored result of the command with that id."""
-        return await self._read(lambda db: _first(db, schema.COMMAND, command))
-
-    async def last_guard_event(self, guard_boot: str) -> int:
-        """Return the newest event of that guard that became a fact, 0 when there is none."""
-        return await self._read(lambda db: db.execute(schema.LAST_GUARD_EVENT, (guard_boot,)).fetchone()[0] or 0)
-
-    async def last_tests(self) -> list[Fact]:
-        """Return the newest result of every periodic test."""
-        return await self._read(lambda db: [_fact(row) for row in db.execute(schema.LAST_TESTS)])
-
-    async def facts(self, kinds: Sequence[str], after: int, limit: int) -> list[Fact]:
-        """Return the oldest facts of ``kinds`` above ``after``; with ``removed`` also what stands for holes."""
-        wanted = msgspec.json.encode(list(kinds)).decode()
-        query = schema.OF_KINDS_AND_HOLES if FactKind.REMOVED in kinds else schema.OF_KINDS
-        return await self._read(lambda db: [_fact(row) for row in db.execute(query, (wanted, after, limit))])
-
-    async def link_at(self, seq: int) -> str | None:
-        """Return the link of a fact in hex, None where it is not known: what the backend's head must agree with."""
-
-        def query(db: sqlite3.Connection) -> str | None:
-            digest = link_at(db, seq)
-            return None if digest is None else digest.hex()
-
-        return await self._read(query)
 
     async def close(self) -> None:
         """Close the database. A storage that hangs is not waited for."""

@@ -8,17 +8,21 @@ Rules of this file:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from pilenode.ipc.messages import Grant, Refused, Release, Renew
+from pilenode.ipc.messages import Amend, Grant, Refused, Release, Renew
 from pilenode.station.entries import JournalFailedError
 from pilenode.station.faults import fault_facts
 from pilenode.station.follow import decide, strangers
-from pilenode.station.house import End, GoOn
-from pilenode.station.session import LIVE, Ending, Moment, span_ms
+from pilenode.station.house import End, GoOn, Held, fit, lost
+from pilenode.station.load_values import Pause as PauseIt
+from pilenode.station.load_values import Resume
+from pilenode.station.plans import Over
+from pilenode.station.session import LIVE, Ending, Moment, paused, span_ms
+from pilenode.station.settle import leg_end
 from pilenode.upstream.facts import LegStarted
 
 if TYPE_CHECKING:
@@ -30,11 +34,12 @@ if TYPE_CHECKING:
     from pilenode.station.guard_link import GuardLink
     from pilenode.station.house import House
     from pilenode.station.journal import Journal
+    from pilenode.station.load_values import Decision
     from pilenode.station.session import News, OpenSession
+    from pilenode.station.terms import Terms
     from pilenode.station.wallclock import Stamp
-    from pilenode.upstream.facts import TariffTerms
 
-#: Pause between two sessions that go on, seconds: chargers draw most in their first moments.
+#: Pause between two sessions that go on after a loss of power, seconds: chargers draw most in their first moments.
 GO_ON_EVERY_S: Final = 2.0
 #: Guard may refuse a further leg for this long, ms, if the reason may pass by itself.
 ASK_FOR_MS: Final = 120_000
@@ -42,15 +47,6 @@ ASK_FOR_MS: Final = 120_000
 _PASSING: Final = frozenset({"starting_up", "over_budget", "test_running", "port_busy"})
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What every session is run under: its lease, how often its reading is made durable (seconds), its prices."""
-
-    lease_s: float
-    checkpoint_s: float
-    tariff: TariffTerms
 
 
 def to_moment(stamp: Stamp) -> Moment:
@@ -85,49 +81,48 @@ class Keeper:
         """Ask the journal again which of guard's events are facts already."""
         self._fault_event = ("", 0)
 
-    async def follow(self, news: News, now: float) -> None:
-        """Carry out what follows from guard's picture. Raises GuardAbsentError."""
-        book, terms = self._book, self._terms
+    async def follow(self, news: News, now: float) -> bool:
+        """Carry out what follows from guard's picture. Returns whether everything is in step. Raises GuardAbsentError.
+
+        Sessions whose power was lost are paused, or ended, as the house says.
+        """
+        book = self._book
         if not book.known:
             # Which sessions are ours is not known. Guard holds only what was granted: nobody is cut for our trouble.
             await self._renew(strangers(news.snapshot, {}))
-            return
-        decisions = decide(
-            book.sessions,
-            news,
-            now=now,
-            at=to_moment(self._stamp()),
-            lease_s=terms.lease_s,
-            checkpoint_s=terms.checkpoint_s,
-        )
+            return False
+        decisions = decide(book.sessions, news, now=now, at=to_moment(self._stamp()), terms=self._terms)
         book.take_over(decisions.sessions)
         await self._renew(decisions.renew)
         for port, lease in decisions.release:
             log.warning("running without a record, released", port=port, session=lease)
             await self._guard.request(Release(port=port, session=lease, reason="interrupted"))
         if book.stale:
-            return
+            return False
         try:
             faults, newest = await self._faults(news)
         except JournalFailedError as error:
             book.distrust(error)
-            return
+            return False
         ports = {port.port: port for port in news.snapshot.ports}
         endings = [self._judged(ending, ports, news.snapshot) for ending in decisions.endings]
         if not await book.write(endings, decisions.checkpoints, faults, slot=decisions.slot):
-            return
+            return False
         self._fault_event = (news.snapshot.guard_boot, newest)
         self._guard.handled(news)
         for name in decisions.ask:
-            await self._ask(book.sessions[name])
+            await self.ask(book.sessions[name])
         await self._apply_house(ports, news.snapshot, now)
+        return True
 
     def _judged(self, ending: Ending, ports: Mapping[int, PortSnapshot], snapshot: Snapshot) -> Ending:
         """Return the end of a leg, as the end of its session where the house does not let it go on."""
-        if ending.cause not in {"power", "guard"}:
-            return ending
         session = self._book.sessions[ending.session]
-        verdict = self._house.after_loss(session, ending.cause, ports.get(session.port), snapshot, self._stamp())
+        if ending.cause in {"", "load"}:
+            return ending
+        at = to_moment(self._stamp())
+        in_thought = paused(session, leg_end(session, ending, at, self._terms.counter(session.port)), at)
+        verdict = self._house.after_loss(in_thought, ports.get(session.port), snapshot, self._stamp())
         if not isinstance(verdict, End):
             return ending
         return replace(ending, cause="", reason=verdict.reason, detail=verdict.detail)
@@ -153,18 +148,65 @@ class Keeper:
             shown = ports.get(session.port)
             end = End(session.stopped) if session.stopped else self._house.must_end(session, stamp)
             if session.pause is not None:
-                verdict = end or self._house.after_pause(session, shown, snapshot, stamp)
+                verdict = end or self._after_pause(session, shown, snapshot, stamp)
                 if isinstance(verdict, End):
                     endings.append(Ending(session.session, verdict.reason, verdict.detail))
                 elif isinstance(verdict, GoOn) and now - self._gone_on_s >= GO_ON_EVERY_S:
                     self._gone_on_s = now
-                    await self._go_on(session, snapshot.guard_boot)
-            elif end is not None and shown is not None and shown.session == session.lease and shown.state in LIVE:
-                log.info("session must end", session=session.session, reason=end.reason, detail=end.detail)
-                await self._guard.request(Release(port=session.port, session=session.lease, reason=end.reason))
+                    await self.go_on(session, snapshot.guard_boot)
+            elif shown is not None and shown.session == session.lease and shown.state in LIVE:
+                if end is not None:
+                    log.info("session must end", session=session.session, reason=end.reason, detail=end.detail)
+                    await self._guard.request(Release(port=session.port, session=session.lease, reason=end.reason))
+                elif not session.abandoned:
+                    await self.review(session, stamp)
         await self._book.write(endings)
 
-    async def _go_on(self, session: OpenSession, guard_boot: str) -> None:
+    def _after_pause(
+        self, session: OpenSession, shown: PortSnapshot | None, snapshot: Snapshot, stamp: Stamp
+    ) -> object:
+        """Return what the house says of a session without power. One that the load plan paused waits for the plan."""
+        if session.pause is not None and session.pause.cause != "load":
+            return self._house.after_loss(session, shown, snapshot, stamp)
+        tripped = shown is not None and shown.state == "tripped"
+        return End("shed", f"port_faulty: {shown.reason}") if tripped and shown is not None else None
+
+    async def review(self, session: OpenSession, stamp: Stamp) -> None:
+        """Let guard hold what it should: after a change of the plan, a change of price, a clock that was set."""
+        if session.held is not None and (session.review_ms is None or stamp.boottime_ms < session.review_ms):
+            return
+        wanted = self._house.held(session, stamp)
+        if isinstance(wanted, Over):
+            await self._guard.request(Release(port=session.port, session=session.lease, reason=wanted.code))
+            return
+        if wanted.plan != session.held:
+            reply = await self._guard.request(Amend(port=session.port, session=session.lease, plan=wanted.plan))
+            if isinstance(reply, Refused):
+                return  # it is over; the next look tells how
+        self._book.keep(holding(session, wanted, stamp))
+
+    # -- legs ------------------------------------------------------------------------------------------------------
+
+    async def load(self, decisions: Iterable[Decision], snapshot: Snapshot) -> None:
+        """Carry out what the load plan says about open sessions."""
+        ports = {port.port: port for port in snapshot.ports}
+        for decision in decisions:
+            session = self._book.sessions.get(getattr(decision, "session", ""))
+            if session is None:
+                continue
+            if isinstance(decision, Resume):
+                ready = session.pause is not None and session.pause.cause == "load"
+                if ready and not session.stopped and fit(ports.get(session.port), snapshot):
+                    await self.go_on(session, snapshot.guard_boot)
+                continue
+            if not isinstance(decision, PauseIt):  # it has been paused too often: its next pause is its end
+                self._book.keep(replace(session, stopped="shed"))
+            if session.pause is None:
+                log.info("session is shed", session=session.session, port=session.port)
+                await self._guard.request(Release(port=session.port, session=session.lease, reason="shed"))
+
+    async def go_on(self, session: OpenSession, guard_boot: str) -> None:
+        """Begin a further leg of a paused session."""
         if session.pause is None:
             return
         body = LegStarted(
@@ -176,16 +218,29 @@ class Keeper:
         )
         further = await self._book.go_on(session, body)
         if further is not None:
-            await self._ask(further)
+            await self.ask(further)
 
-    async def _ask(self, session: OpenSession) -> None:
+    async def ask(self, session: OpenSession) -> None:
         """Ask guard for the lease of a further leg; a refusal that does not pass ends the session."""
+        stamp = self._stamp()
+        wanted = self._house.held(session, stamp)
+        if isinstance(wanted, Over):
+            await self._book.write([Ending(session.session, wanted.code, powered=False)])
+            return
         reply = await self._guard.request(
-            Grant(port=session.port, session=session.lease, ttl_s=self._terms.lease_s, plan=self._house.plan(session))
+            Grant(port=session.port, session=session.lease, ttl_s=self._terms.lease_s, plan=wanted.plan)
         )
         if not isinstance(reply, Refused):
+            self._book.keep(holding(session, wanted, stamp))
             return
-        waited_ms = span_ms(session.last, to_moment(self._stamp()))
+        waited_ms = span_ms(session.leg.begun, to_moment(stamp))
         if reply.code in _PASSING and waited_ms is not None and waited_ms < ASK_FOR_MS:
             return
-        await self._book.write([Ending(session.session, "not_resumed", reply.code, powered=False)])
+        cause = session.before.causes[-1] if session.before.causes else "power"
+        await self._book.write([Ending(session.session, lost(cause), reply.code, powered=False)])
+
+
+def holding(session: OpenSession, held: Held, stamp: Stamp) -> OpenSession:
+    """Return the session with what guard now holds for it."""
+    review_ms = None if held.for_ms is None else stamp.boottime_ms + held.for_ms
+    return replace(session, held=held.plan, review_ms=review_ms)

@@ -10,26 +10,38 @@ import asyncio
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
 
 import structlog
 
+from config.errors import ConfigError
+from config.load import load_meter
+from config.schema_tariff import compact
 from pilenode import clock, instance, log
 from pilenode.notify import Notifier
-from pilenode.station import wallclock
 from pilenode.station.acts import Acts
 from pilenode.station.answers import Answers
+from pilenode.station.card_engine import CardEngine
+from pilenode.station.card_service import CardService
 from pilenode.station.commands import Commands
 from pilenode.station.control import ControlServer
+from pilenode.station.energy import Counter, counter_of
 from pilenode.station.entries import JournalPolicy
 from pilenode.station.guard_link import GuardLink
-from pilenode.station.house import PlainHouse
+from pilenode.station.house import CabinetHouse
 from pilenode.station.journal import Journal
-from pilenode.station.keeper import Terms
+from pilenode.station.load_control import LoadControl
+from pilenode.station.load_desk import LoadDesk
+from pilenode.station.load_values import LoadRules
+from pilenode.station.oversight import Oversight, place
 from pilenode.station.report import report
-from pilenode.station.sessions import Sessions
+from pilenode.station.sessions import Load, Sessions
 from pilenode.station.sync import Sync, Timing
+from pilenode.station.tariff_desk import TariffDesk
+from pilenode.station.terms import Terms
 from pilenode.station.tests_runner import Prover
-from pilenode.upstream.facts import TariffTerms
+from pilenode.station.timekeeper import Timekeeper, WallClock
+from pilenode.station.windows import hours_of
 from pilenode.upstream.mqtt import MqttUpstream
 
 if TYPE_CHECKING:
@@ -71,38 +83,80 @@ def _policy(config: Config) -> JournalPolicy:
     )
 
 
+def counters(config: Config) -> dict[int, Counter]:
+    """Return what is known of the register of every port; a profile that cannot be read is guard's trouble."""
+    found = {}
+    for port in config.port:
+        limit_w = round(port.power_limit_w or config.limits.power_limit_w)
+        try:
+            profile = load_meter(port.meter.model, Path(config.meters.directory))
+        except (ConfigError, OSError):
+            found[port.number] = Counter(limit_w)
+        else:
+            found[port.number] = counter_of(profile, port.meter.channel, limit_w)
+    return found
+
+
 class Station:
     """Everything of one station, wired together."""
 
     def __init__(self, config: Config) -> None:
-        tariff = config.tariff
+        tariff = compact(config.tariff, config.node.timezone)
         self._config = config
         self._log = structlog.get_logger()
         self._notifier = Notifier()
         self._stop = asyncio.Event()
-        self._journal = Journal(Path(config.station.data_dir) / JOURNAL_FILE, policy=_policy(config))
+        self._wall = WallClock()
+        self._journal = Journal(
+            Path(config.station.data_dir) / JOURNAL_FILE, now=self._wall.stamp, policy=_policy(config)
+        )
+        self._timekeeper = Timekeeper(self._journal, self._wall)
         self._guard = GuardLink(config.guard.socket)
         terms = Terms(
             lease_s=config.station.lease_s,
             checkpoint_s=config.station.checkpoint_s,
-            tariff=TariffTerms(
-                version=tariff.version,
-                electricity_milli_yuan_per_kwh=tariff.electricity_milli_yuan_per_kwh,
-                service_milli_yuan_per_kwh=tariff.service_milli_yuan_per_kwh,
-            ),
+            tariff=lambda: self._tariff.schedule,
+            counters=counters(config),
         )
-        self._sessions = Sessions(self._journal, self._guard, terms, PlainHouse())
-        self._acts = Acts(self._journal, ())
-        self._commands = Commands(self._journal, self._sessions, self._acts)
-        self._prover = Prover(config, self._journal, self._guard, self._sessions)
+        self._tariff = TariffDesk(tariff)
+        self._oversight = Oversight(config, self._journal, self._wall.stamp)
+        rules = LoadRules.of(config)
+        budget = LoadDesk(rules.budget_a)
+        self._load = LoadControl(rules, budget, self._wall.stamp)
+        house = CabinetHouse(
+            config.session,
+            hours_of(config.session, config.node.timezone),
+            config.completion.max_duration_s,
+            self._oversight.locked,
+        )
+        self._sessions = Sessions(
+            self._journal, self._guard, terms, house, self._wall.stamp, Load(self._load, self._catch_up)
+        )
+        self._cards = CardService(
+            config,
+            journal=self._journal,
+            engine=CardEngine(self._sessions),
+            zone=ZoneInfo(config.node.timezone),
+            caught_up=self._catch_up,
+            connected=self._connected,
+        )
+        desks = (self._tariff, self._cards.book, budget, self._load.queue, *self._oversight.desks)
+        self._acts = Acts(self._journal, desks, self._wall.stamp)
+        self._commands = Commands(self._journal, self._sessions, self._acts, self._wall.stamp)
+        self._prover = Prover(config, self._journal, self._guard, self._sessions, now=self._wall.stamp)
         self._answers = Answers(config.node.id, self._journal, self._sessions, self._prover, self._acts, self._dropped)
+        self._answers.tariff = self._tariff
+        self._answers.cards = self._cards
+        self._answers.load = self._load
+        self._answers.timekeeper = self._timekeeper
+        self._answers.oversight, self._answers.place = self._oversight, place(config)
         self._control = ControlServer(config.station.control_socket, config.station.control_group, self._answers.answer)
         self._sync: Sync | None = None
         if config.upstream is not None:
             settings = config.upstream
             upstream = MqttUpstream(settings, config.node.id)
             timing = Timing(settings.retry_base_s, settings.retry_cap_s, settings.ack_timeout_s)
-            self._sync = Sync(self._journal, upstream, self._commands, self._state, timing)
+            self._sync = Sync(self._journal, upstream, self._commands, self._state, timing, self._wall)
             self._answers.upstream = (upstream, self._sync)
 
     async def run(self) -> int:
@@ -112,6 +166,9 @@ class Station:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         try:
+            await self._timekeeper.prepare()  # before the first fact is stamped
+            await self._sessions.tick()
+            await self._acts.catch_up()
             await self._sessions.tick()  # before anybody can ask: what the journal and guard hold is known then
             await self._control.open()
         except OSError as error:
@@ -132,6 +189,9 @@ class Station:
             asyncio.create_task(self._keep_step()),
             asyncio.create_task(self._journal.run()),
             asyncio.create_task(self._prover.run()),
+            asyncio.create_task(self._oversight.follow(self._acts)),
+            asyncio.create_task(self._timekeeper.run()),
+            asyncio.create_task(self._cards.run()),
             asyncio.create_task(self._stop.wait()),
         }
         if self._sync is not None:
@@ -156,13 +216,26 @@ class Station:
             self._notifier.watchdog()
             await asyncio.sleep(max(0.0, poll_s - (clock.monotonic_s() - begun_s)))
 
+    async def _catch_up(self) -> bool:
+        return await self._acts.catch_up()
+
+    def _connected(self) -> bool:
+        return self._sync is not None and self._sync.protocol is not None
+
     def _state(self) -> StateReport:
-        ok = self._journal.status().ok
-        return report(self._sessions.snapshot, wallclock.stamp(), journal_ok=ok, tests=self._prover.reports())
+        return report(
+            self._sessions.snapshot,
+            self._wall.stamp(),
+            journal_ok=self._journal.status().ok,
+            tests=self._prover.reports(),
+            locks=self._oversight.locks(),
+            ledger=self._oversight.ledger(),
+        )
 
     def _dropped(self) -> dict[str, int]:
         counts = {f"command.{code}": count for code, count in self._commands.refused.items()}
         counts["control"] = self._control.dropped
+        counts |= {f"time.{cause}": count for cause, count in self._wall.refused.items()}
         if self._answers.upstream is not None:
             upstream, sync = self._answers.upstream
             for dropped in (upstream.dropped, sync.dropped):

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from pilenode.ipc.messages import SessionRecord
+from pilenode.station.timeline import date_one
+from pilenode.station.wallclock import ClockQuality
 from pilenode.upstream.facts import Checkpoint, SessionEnded, SessionStarted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from pilenode.station.entries import SessionFacts
+    from pilenode.upstream.facts import Fact
+    from pilenode.upstream.facts_time import Anchor
 
 
-def record(facts: SessionFacts, acked_seq: int) -> SessionRecord:
-    """Return the record of one session. ``acknowledged`` once the backend has confirmed its end."""
+def record(
+    facts: SessionFacts, acked_seq: int, anchors: Mapping[str, Sequence[Anchor]] = MappingProxyType({})
+) -> SessionRecord:
+    """Return the record of one session. ``acknowledged`` once the backend has confirmed its end.
+
+    ``anchors`` of the boots it ran in (``timeline.anchors``) date what was written before the time was known.
+    """
     start = facts.start
+    begun_ms, begun_clock = _when(start, 0, anchors)
     started = msgspec.json.decode(start.body, type=SessionStarted)
     begun = SessionRecord(
         session=start.session or "",
@@ -23,17 +36,19 @@ def record(facts: SessionFacts, acked_seq: int) -> SessionRecord:
         port=started.port,
         source=started.source,
         state="starting",
-        started_wall_ms=start.wall_ms,
-        clock=start.clock,
+        started_wall_ms=begun_ms,
+        clock=begun_clock,
         plan=started.plan,
-        tariff_version=started.tariff.version,
+        tariff_version=started.tariff_version,
     )
     if facts.end is not None:
         ended = msgspec.json.decode(facts.end.body, type=SessionEnded)
+        over_ms, over_clock = _when(facts.end, ended.age_ms, anchors)
         return msgspec.structs.replace(
             begun,
             state="ended",
-            ended_wall_ms=facts.end.wall_ms - ended.age_ms,
+            ended_wall_ms=over_ms,
+            ended_clock=over_clock,
             reason=ended.reason,
             duration_s=ended.duration_s,
             start_register_mwh=ended.start_register_mwh,
@@ -53,3 +68,12 @@ def record(facts: SessionFacts, acked_seq: int) -> SessionRecord:
             end_register_mwh=reading.register_mwh,
         )
     return begun
+
+
+def _when(fact: Fact, age_ms: int, anchors: Mapping[str, Sequence[Anchor]]) -> tuple[int, str]:
+    """Return wall time and quality of what happened ``age_ms`` before a fact was written."""
+    if fact.clock == ClockQuality.NONE:
+        dated = date_one(fact.boot, fact.boottime_ms - age_ms, anchors)
+        if dated.wall_ms is not None:
+            return dated.wall_ms, dated.quality
+    return fact.wall_ms - age_ms, fact.clock

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pilenode.upstream.contract import PortReport, StateReport
+from pilenode.upstream.contract import LockReport, PortReport, StateReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pilenode.ipc.messages import PeriodicTest, PortSnapshot, Snapshot
+    from pilenode.ipc.messages import LedgerShown, LockShown, PeriodicTest, PortSnapshot, Snapshot
     from pilenode.station.wallclock import Stamp
 
 #: Changes below these are not worth a message (reliability 4.5: report by exception).
@@ -20,9 +20,15 @@ _MAX_CODES: Final = 32
 
 
 def report(
-    snapshot: Snapshot | None, at: Stamp, *, journal_ok: bool, tests: Sequence[PeriodicTest] = ()
+    snapshot: Snapshot | None,
+    at: Stamp,
+    *,
+    journal_ok: bool,
+    tests: Sequence[PeriodicTest] = (),
+    locks: Sequence[LockShown] = (),
+    ledger: LedgerShown | None = None,
 ) -> StateReport:
-    """Return the state of the cabinet; ``snapshot`` None: guard does not answer."""
+    """Return the state of the cabinet; ``snapshot`` None: guard does not answer, ``ledger`` None: not read yet."""
     return StateReport(
         wall_ms=at.wall_ms,
         clock=at.clock,
@@ -32,6 +38,13 @@ def report(
         ports=[_port(port) for port in snapshot.ports] if snapshot is not None else [],
         tests_due=[test.kind for test in tests if test.due],
         tests_failed=[test.kind for test in tests if test.last_ok is False],
+        locks=[
+            LockReport(lock=lock.lock, port=lock.port, kind=lock.kind, until_ms=lock.until_ms, in_force=lock.in_force)
+            for lock in locks
+        ],
+        ledger_open=None if ledger is None else ledger.open + ledger.in_progress,
+        ledger_overdue=None if ledger is None else ledger.overdue,
+        ledger_undated=None if ledger is None else ledger.undated,
     )
 
 
@@ -56,7 +69,9 @@ def differs(before: StateReport | None, after: StateReport) -> bool:
 
 def _words(state: StateReport) -> tuple[object, ...]:
     ports = [(port.port, port.state, port.session, port.reason, port.findings) for port in state.ports]
-    return state.guard, state.journal_ok, state.cabinet_faults, state.tests_due, state.tests_failed, ports
+    ledger = state.ledger_open, state.ledger_overdue, state.ledger_undated
+    tests = state.tests_due, state.tests_failed
+    return state.guard, state.journal_ok, state.cabinet_faults, *tests, state.locks, *ledger, ports
 
 
 def _moved(old: PortReport, new: PortReport) -> bool:

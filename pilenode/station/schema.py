@@ -88,6 +88,7 @@ MIGRATIONS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             """,
         ),
     ),
+    ("0004_trusted", ("CREATE INDEX trusted ON fact (seq) WHERE clock != 'none'",)),
     (
         "0005_gaps",
         (
@@ -176,6 +177,13 @@ LAST_GUARD_EVENT: Final = """
 LAST_TESTS: Final = """
     SELECT * FROM fact WHERE seq IN
     (SELECT max(seq) FROM fact WHERE kind = 'tested' GROUP BY json_extract(body, '$.test'))
+"""
+#: The newest fact whose wall time was trusted, and the newest of one kind.
+NEWEST_TRUSTED: Final = "SELECT * FROM fact INDEXED BY trusted WHERE clock != 'none' ORDER BY seq DESC LIMIT 1"
+NEWEST_OF: Final = "SELECT * FROM fact WHERE kind = ? ORDER BY seq DESC LIMIT 1"
+#: The anchors of some boots; the boots as a JSON list.
+ANCHORS: Final = """
+    SELECT * FROM fact WHERE kind = 'anchor' AND boot IN (SELECT value FROM json_each(?)) ORDER BY seq
 """
 #: Facts of some kinds after a ``seq``, oldest first; the kinds as a JSON list.
 OF_KINDS: Final = """

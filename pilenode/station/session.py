@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from pilenode.station.prices import Prices
+from pilenode.station.usage import PowerHistogram
 from pilenode.upstream.facts import (
     Checkpoint,
+    EnergyCount,
     EnergyFlag,
     FactKind,
     LegEnded,
@@ -20,9 +23,11 @@ from pilenode.upstream.facts import (
     SessionModified,
     SessionStarted,
 )
+from pilenode.upstream.facts_money import Usage
 
 if TYPE_CHECKING:
     from pilenode.ipc.messages import GuardEvent, Plan, Snapshot
+    from pilenode.ipc.wish import Wish
     from pilenode.station.entries import SessionFacts
     from pilenode.upstream.facts import Fact
 
@@ -51,29 +56,39 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One stretch with power. ``boot`` is that of the machine when guard was about to be asked."""
+    """One stretch with power. ``begun``: when it was written, before guard was asked, with the boot of then."""
 
     number: int
     guard_boot: str
-    boot: str
+    begun: Moment
 
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What the ended legs of a session came to. ``pause_ms`` None: how long it was without power is not known."""
+    """What the ended legs of a session came to. ``causes``: why each of them ended without ending the session.
+
+    ``pause_ms`` None: how long it was without power is not known.
+    """
 
     energy_mwh: int = 0
     on_ms: int = 0
-    flag: EnergyFlag | None = None
+    flags: tuple[EnergyFlag, ...] = ()
     pause_ms: int | None = 0
+    causes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A session without power that is to go on. ``cause``: "load", "power" or "guard"."""
+    """A session without power that is to go on. ``cause``: "load", "power" or "guard".
+
+    ``since``: when it last had power, as far as is known. ``reason``: guard's word for the end, None where nobody has
+    told. ``told``: when the end was written.
+    """
 
     cause: str
     since: Moment
+    reason: str | None
+    told: Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +98,16 @@ class OpenSession:
     ``pause`` is None while a leg runs or is to begin. ``slot``: the checkpoint interval whose reading is durable.
     ``over_since_s``: since when guard shows the leg as over without having told the end. ``abandoned``: its start was
     refused after guard was asked, so it must not run. ``stopped``: why it ends, where it was stopped without power and
-    the record could not be written yet. ``last``: when it was last known to have had power, or began.
+    the record could not be written yet. ``held``: the plan that guard is known to have, ``review_ms``: when it must be
+    reckoned anew (boottime). ``last``: when it was last known to have had power, or began.
     """
 
     session: str
     started: SessionStarted
+    prices: Prices
     leg: Leg
     last: Moment
-    plan: Plan
+    plan: Wish
     begun: Moment
     before: Before = field(default_factory=Before)
     pause: Pause | None = None
@@ -99,6 +116,12 @@ class OpenSession:
     over_since_s: float | None = None
     abandoned: bool = False
     stopped: str = ""
+    count: EnergyCount = field(default_factory=EnergyCount)
+    usage: Usage = field(default_factory=Usage)
+    power: PowerHistogram = field(default_factory=PowerHistogram)
+    power_at_ms: int | None = None
+    held: Plan | None = None
+    review_ms: int | None = None
 
     @property
     def port(self) -> int:
@@ -152,6 +175,12 @@ def moment(fact: Fact) -> Moment:
     return Moment(fact.boot, fact.boottime_ms, None if fact.clock == "none" else fact.wall_ms)
 
 
+def earlier(at: Moment, ms: int) -> Moment:
+    """Return the moment ``ms`` before ``at``."""
+    wall_ms = None if at.wall_ms is None else max(0, at.wall_ms - ms)
+    return replace(at, boottime_ms=at.boottime_ms - ms, wall_ms=wall_ms)
+
+
 def span_ms(earlier: Moment, later: Moment) -> int | None:
     """Return the time between two moments, ms; None where no clock can tell. Within one boot it is exact."""
     if earlier.boot == later.boot:
@@ -163,7 +192,7 @@ def span_ms(earlier: Moment, later: Moment) -> int | None:
 
 def opened(session: str, started: SessionStarted, at: Moment) -> OpenSession:
     """Return a session that has just begun with its first leg."""
-    return OpenSession(session, started, Leg(1, started.guard_boot, at.boot), at, started.plan, at)
+    return OpenSession(session, started, Prices(started.tariff), Leg(1, started.guard_boot, at), at, started.plan, at)
 
 
 def restore(facts: SessionFacts) -> OpenSession:
@@ -177,8 +206,14 @@ def restore(facts: SessionFacts) -> OpenSession:
     durable = msgspec.json.decode(facts.reading.body, type=Checkpoint)
     if durable.leg != session.leg.number or session.pause is not None:
         return session
-    reading = Reading(durable.start_register_mwh, durable.register_mwh, durable.on_ms, durable.power_w)
-    return replace(session, reading=reading, last=moment(facts.reading))
+    return replace(
+        session,
+        reading=Reading(durable.start_register_mwh, durable.register_mwh, durable.on_ms, durable.power_w),
+        last=moment(facts.reading),
+        count=durable.count,
+        usage=durable.usage,
+        power=PowerHistogram(tuple(durable.power_ms)),
+    )
 
 
 def _turn(session: OpenSession, fact: Fact) -> OpenSession:
@@ -192,20 +227,28 @@ def _turn(session: OpenSession, fact: Fact) -> OpenSession:
 def paused(session: OpenSession, body: LegEnded, at: Moment) -> OpenSession:
     """Return the session without power, after the end of a leg was written at ``at``."""
     before = session.before
-    # Power that went away with the whole cabinet went away some time after it was last seen.
-    since = Moment(at.boot, at.boottime_ms - body.age_ms, None if at.wall_ms is None else at.wall_ms - body.age_ms)
+    # Power that went away with guard or the whole cabinet went away some time after it was last seen.
+    since = earlier(at, body.age_ms) if body.cause == "load" else session.last
+    told_by_guard = body.reason not in {"power_lost", "guard_restarted"}
     return replace(
         session,
         before=replace(
             before,
             energy_mwh=before.energy_mwh + body.energy_mwh,
             on_ms=before.on_ms + body.on_ms,
-            flag=before.flag or body.energy_flag,
+            flags=tuple(flag for flag in EnergyFlag if flag in {*before.flags, *body.energy_flags}),
+            causes=(*before.causes, body.cause),
         ),
-        pause=Pause(body.cause, session.last if body.cause == "power" else since),
+        usage=body.usage,
+        power=PowerHistogram(tuple(body.power_ms)),
+        power_at_ms=None,
+        pause=Pause(body.cause, since, body.reason if told_by_guard else None, at),
+        count=EnergyCount(),
         reading=None,
         slot=None,
         over_since_s=None,
+        held=None,
+        review_ms=None,
     )
 
 
@@ -216,7 +259,7 @@ def gone_on(session: OpenSession, body: LegStarted, at: Moment) -> OpenSession:
     )
     return replace(
         session,
-        leg=Leg(body.leg, body.guard_boot, at.boot),
+        leg=Leg(body.leg, body.guard_boot, at),
         before=replace(session.before, pause_ms=known),
         pause=None,
         reading=None,

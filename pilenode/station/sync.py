@@ -22,7 +22,8 @@ from pilenode.log import RateLimiter
 from pilenode.station.entries import JournalFailedError
 from pilenode.station.outbox import Window, fit, pause_s
 from pilenode.station.report import differs
-from pilenode.upstream.contract import MAX_BATCH_FACTS, Ack, FactBatch, Hello, UpstreamLostError
+from pilenode.station.timekeeper import WallClock
+from pilenode.upstream.contract import MAX_BATCH_FACTS, Ack, FactBatch, Hello, Time, UpstreamLostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -38,6 +39,10 @@ _STABLE_S: Final = 300.0
 _LOOK_S: Final = 1.0
 #: The state is told at least this often, seconds.
 _STATE_S: Final = 60.0
+#: The time is asked for anew this often, seconds: at 100 ppm a belief has become 2 s vaguer by then. While nobody
+#: has told it, first after the shorter pause, which doubles.
+_TIME_S: Final = 6 * 3600.0
+_NO_TIME_S: Final = 60.0
 #: How long the answer to a hello is waited for before facts are sent all the same, seconds.
 _GREETING_S: Final = 2.0
 _MAX_COMMANDS: Final = 32
@@ -65,6 +70,7 @@ class Sync:
         commands: Commands,
         state: Callable[[], StateReport],
         timing: Timing,
+        wall: WallClock | None = None,
     ) -> None:
         self.protocol: str | None = None
         self.dropped: Counter[str] = Counter()
@@ -73,6 +79,9 @@ class Sync:
         self._commands = commands
         self._state = state
         self._timing = timing
+        self._wall = wall or WallClock()
+        self._asked_ms: int | None = None  # when this connection last asked for the time
+        self._time_told = False  # since then
         self._random = random.SystemRandom()
         self._limiter = RateLimiter()
         self._backend_heard = asyncio.Event()  # on this connection
@@ -101,7 +110,14 @@ class Sync:
                 since_s = clock.monotonic_s()
                 self.protocol = link.protocol
                 log.info("upstream connected", url=self._upstream.url, protocol=link.protocol)
-                await _together(self._listen(link), self._drain(link), self._tell_state(link), self._tell_results(link))
+                self._asked_ms, self._time_told = None, False
+                await _together(
+                    self._listen(link),
+                    self._drain(link),
+                    self._ask_time(link),
+                    self._tell_state(link),
+                    self._tell_results(link),
+                )
         except* UpstreamLostError as lost:
             problems = sorted({str(error) for error in lost.exceptions})
             self._warn("upstream lost" if self.protocol else "upstream not reached", problem=", ".join(problems))
@@ -115,12 +131,21 @@ class Sync:
             if isinstance(message, Ack):
                 await self._acknowledge(message)
                 continue
+            if isinstance(message, Time):
+                self._hear_time(message)
+                continue
             try:
                 self._waiting.put_nowait(message)
             except asyncio.QueueFull:
                 self.dropped["command_flood"] += 1
                 self._warn("too many commands, one dropped")
         raise UpstreamLostError("the connection ended")
+
+    def _hear_time(self, told: Time) -> None:
+        if self._wall.take(told, self._asked_ms):
+            self._time_told = True
+        else:
+            self._warn("time of the backend not believed", wall_ms=told.wall_ms, asked_ms=told.asked_ms)
 
     async def _acknowledge(self, ack: Ack) -> None:
         status = self._journal.status()
@@ -160,18 +185,37 @@ class Sync:
         while not self._journal.status().log_id:
             await _happens(self._journal.changed, _LOOK_S)
         self._backend_heard.clear()
+        await self._say_hello(link)
+        await _happens(self._backend_heard, _GREETING_S)
         status = self._journal.status()
+        return Window(acked=status.acked_seq, sent=status.acked_seq, timeout_s=self._timing.ack_timeout_s)
+
+    async def _say_hello(self, link: Link) -> None:
+        status = self._journal.status()
+        self._asked_ms = clock.boottime_ms()
         await link.hello(
             Hello(
                 version=__version__,
                 log_id=status.log_id,
                 first_unacked=status.acked_seq + 1,
                 last=status.last_seq,
+                asked_ms=self._asked_ms,
             )
         )
-        await _happens(self._backend_heard, _GREETING_S)
-        status = self._journal.status()
-        return Window(acked=status.acked_seq, sent=status.acked_seq, timeout_s=self._timing.ack_timeout_s)
+
+    async def _ask_time(self, link: Link) -> None:
+        """Say hello again when the time has not been told, or long ago. A backend need not tell it at all."""
+        pause_s = _NO_TIME_S
+        while True:
+            await asyncio.sleep(pause_s)
+            pause_s = _TIME_S if self._time_told else min(_TIME_S, 2 * pause_s)
+            if self._journal.status().log_id and self._time_is_due():
+                self._time_told = False
+                await self._say_hello(link)
+
+    def _time_is_due(self) -> bool:
+        since_ms = None if self._asked_ms is None else clock.boottime_ms() - self._asked_ms
+        return not self._time_told or since_ms is None or since_ms >= _TIME_S * 1000
 
     async def _next_batch(self, window: Window) -> FactBatch | None:
         limit = min(window.room, MAX_BATCH_FACTS)

@@ -6,7 +6,8 @@ Rules of this file:
   nothing here;
 - nothing that protects data may depend on a feature of MQTT 5.
 
-Topics: ``pn/v1/<node>/up/{hello,st,ev,res,live}`` and ``pn/v1/<node>/dn/{ack,cmd}``; ``st`` and ``live`` are retained.
+Topics: ``pn/v1/<node>/up/{hello,st,ev,res,live}`` (``st`` and ``live`` are retained) and
+``pn/v1/<node>/dn/{ack,cmd,time}``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import msgspec
 from msgspec import Meta
 
 from pilenode.ipc.acts import AnyAct
-from pilenode.ipc.messages import Identifier, Plan, PortNumber
+from pilenode.ipc.messages import Identifier, PortNumber
+from pilenode.ipc.wish import Change, Wish
 from pilenode.upstream.facts import MAX_INTEGER, CommandResult, Fact
 
 if TYPE_CHECKING:
@@ -29,12 +31,13 @@ ROOT: Final = "pn/v1"
 #: Caps in bytes, checked before a byte is parsed.
 MAX_COMMAND_BYTES: Final = 8 * 1024
 MAX_ACK_BYTES: Final = 1024
+MAX_TIME_BYTES: Final = 256
 #: Caps of one batch of facts; whichever is reached first closes it.
 MAX_BATCH_FACTS: Final = 50
 MAX_BATCH_BYTES: Final = 64 * 1024
 
 UpLeaf = Literal["hello", "st", "ev", "res", "live"]
-DownLeaf = Literal["ack", "cmd"]
+DownLeaf = Literal["ack", "cmd", "time"]
 
 LogId = Annotated[str, Meta(min_length=16, max_length=16, pattern=r"^[0-9a-f]{16}$")]
 Sequence = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
@@ -53,7 +56,9 @@ def down(node: str, leaf: DownLeaf) -> str:
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
     """First message of a connection: which log this is and what of it is still to be confirmed.
 
-    ``first_unacked`` is ``last + 1`` when everything is confirmed. The backend answers with its ``Ack``.
+    ``first_unacked`` is ``last + 1`` when everything is confirmed. The backend answers with its ``Ack``, and may answer
+    with the ``Time``. The same is said again now and then on a connection that lasts, to ask for the time anew.
+    ``asked_ms``: ms of the station's boot when it asked; means nothing to anybody else.
     """
 
     protocol: int = 1
@@ -61,6 +66,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     log_id: LogId
     first_unacked: Sequence
     last: Sequence
+    asked_ms: Sequence | None = None
 
 
 class FactBatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,19 +83,33 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True):
     upto: Sequence
 
 
+class Time(msgspec.Struct, frozen=True, kw_only=True):
+    """What time it was at the backend when it sent this, ms since the epoch.
+
+    ``asked_ms`` is that of the ``Hello`` it answers, so that the station knows how long question and answer took; None
+    when nobody asked. Must never be retained: nobody could tell how old it is.
+    """
+
+    wall_ms: Sequence
+    asked_ms: Sequence | None = None
+
+
 class Command(msgspec.Struct, frozen=True, kw_only=True):
     """Something the backend wants done. ``iat`` and ``exp`` are ms since the epoch.
 
-    ``start`` needs ``port`` and ``order``. ``stop`` ends what runs on ``port``; with ``session`` or ``order`` only if
-    that is it. ``act`` carries an administrative act and needs nothing else.
+    ``start`` needs ``port`` and ``order``; ``paid_fen`` is what was paid in advance, None: it is paid afterwards.
+    ``modify`` needs ``port``, ``session`` and ``change``. ``stop`` ends what runs on ``port``; with ``session`` or
+    ``order`` only if that is it. ``act`` carries an administrative act and needs nothing else.
     """
 
     id: Identifier
-    op: Literal["start", "stop", "act"]
+    op: Literal["start", "stop", "modify", "act"]
     port: PortNumber | None = None
     order: Identifier | None = None
     session: Identifier | None = None
-    plan: Plan = Plan()
+    plan: Wish = Wish()
+    paid_fen: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    change: Change | None = None
     act: AnyAct | None = None
     iat: Annotated[int, Meta(ge=0)]
     exp: Annotated[int, Meta(ge=0)]
@@ -107,10 +127,22 @@ class PortReport(msgspec.Struct, frozen=True, kw_only=True):
     temperature_dc: int | None = None  # 0.1 °C
 
 
+class LockReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One lock that is not over; ``port`` None: the whole cabinet. ``in_force`` False: it begins later."""
+
+    lock: Identifier
+    port: PortNumber | None
+    kind: Annotated[str, Meta(max_length=16)]
+    until_ms: int | None = None
+    in_force: bool
+
+
 class StateReport(msgspec.Struct, frozen=True, kw_only=True):
     """The present state of the cabinet (retained). ``guard`` False: the cutoff process does not answer.
 
     ``tests_due``, ``tests_failed``: periodic tests whose time has come, and whose last result was bad.
+    ``locks``: those that are not over, gravest first. ``ledger_*``: entries that are not closed, those past their
+    deadline, and those of which nobody can say; None while the ledger has not been read.
     """
 
     wall_ms: int
@@ -121,6 +153,10 @@ class StateReport(msgspec.Struct, frozen=True, kw_only=True):
     ports: Annotated[list[PortReport], Meta(max_length=99)] = []
     tests_due: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=16)] = []
     tests_failed: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=16)] = []
+    locks: Annotated[list[LockReport], Meta(max_length=64)] = []
+    ledger_open: int | None = None
+    ledger_overdue: int | None = None
+    ledger_undated: int | None = None
 
 
 class Live(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,7 +204,7 @@ class Link(Protocol):
     async def result(self, result: CommandResult) -> None:
         """Send what became of a command."""
 
-    def incoming(self) -> AsyncIterator[Ack | IncomingCommand]:
+    def incoming(self) -> AsyncIterator[Ack | Time | IncomingCommand]:
         """Yield what the backend says, until the connection is lost."""
 
 

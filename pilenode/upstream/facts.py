@@ -3,7 +3,7 @@
 A fact is written once and never changed. Its body is canonical JSON (keys sorted, no spaces), because the chain hash
 covers those very bytes; whoever stores a fact keeps the bytes, not a re-encoded object.
 
-Units are in the names; every number is an integer, except in the plan, which is what the customer asked for.
+Units are in the names; every number is an integer.
 Registers are recorded as the meter told them. ``age_ms`` says how long before the row was written the thing happened,
 because the time of a row is the time of its commit.
 """
@@ -17,8 +17,16 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from pilenode.ipc.messages import Identifier, Plan, PortNumber, Words
+from config.tariff import TariffSchedule, VersionName
+from pilenode.ipc.acts import CardId
+from pilenode.ipc.messages import Identifier, PortNumber, Words
+from pilenode.ipc.wish import Wish
+from pilenode.upstream.facts_cards import CardAllowed, CardDenied, CardForgotten, CardLearned, CardsSet
 from pilenode.upstream.facts_journal import FactsRemoved, LogSalvaged, Removed
+from pilenode.upstream.facts_ledger import Inspected, LedgerUpdated, LockLifted, LockSet
+from pilenode.upstream.facts_load import BudgetSet, QueueLeft, StartQueued
+from pilenode.upstream.facts_money import Payment, PowerTimes, Settlement, TariffSet, Usage
+from pilenode.upstream.facts_time import Anchor
 
 #: The link before the first fact of a log.
 GENESIS: Final = bytes(32)
@@ -50,6 +58,20 @@ class FactKind(StrEnum):
     COMMAND_RESULT = "command_result"
     TESTED = "tested"
     ACT_REFUSED = "act_refused"
+    TARIFF_SET = "tariff_set"
+    LOCK_SET = "lock_set"
+    LOCK_LIFTED = "lock_lifted"
+    LEDGER_UPDATED = "ledger_updated"
+    INSPECTED = "inspected"
+    START_QUEUED = "start_queued"
+    QUEUE_LEFT = "queue_left"
+    BUDGET_SET = "budget_set"
+    ANCHOR = "anchor"
+    CARDS_SET = "cards_set"
+    CARD_DENIED = "card_denied"
+    CARD_ALLOWED = "card_allowed"
+    CARD_LEARNED = "card_learned"
+    CARD_FORGOTTEN = "card_forgotten"
     LOG_SALVAGED = "log_salvaged"
     FACTS_REMOVED = "facts_removed"
     REMOVED = "removed"  # never written: stands in the place of facts that are gone
@@ -58,22 +80,18 @@ class FactKind(StrEnum):
 class EnergyFlag(StrEnum):
     """Why the energy of a session is not simply the difference of two good registers. Flagged, never corrected."""
 
-    NO_BASELINE = "no_baseline"  # no register at closing: energy 0
+    NO_BASELINE = "no_baseline"  # no register at closing: counted from the first reading on
     NO_READING = "no_reading"  # no register after closing at all: energy 0
     LAST_READING = "last_reading"  # no register at the end: the last known reading was taken
-    REGISTER_BACKWARD = "register_backward"  # the register fell: the last known reading was taken, else 0
+    REGISTER_BACKWARD = "register_backward"  # the register fell: nothing counts until it has passed its highest
+    LIFETIME_VALUE = "lifetime_value"  # 0 at closing, then the lifetime: counted from there on
+    REGISTER_WRAPPED = "register_wrapped"  # the counter began again at 0: counted across the end of its range
+    REGISTER_JUMPED = "register_jumped"  # a rise that no load explains (another meter): the rise is not counted
+    OVER_POSSIBLE = "over_possible"  # more than the port can give in the time: what it can give was taken
 
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all bodies. Unknown fields are ignored, so an older reader survives a newer cabinet."""
-
-
-class TariffTerms(_Body, frozen=True, kw_only=True):
-    """The prices a session was started under, in 0.001 yuan per kWh."""
-
-    version: Annotated[str, Meta(min_length=1, max_length=40)]
-    electricity_milli_yuan_per_kwh: Annotated[int, Meta(ge=0, le=100_000)]
-    service_milli_yuan_per_kwh: Annotated[int, Meta(ge=0, le=100_000)]
 
 
 class Boot(_Body, frozen=True, kw_only=True):
@@ -87,11 +105,31 @@ class SessionStarted(_Body, frozen=True, kw_only=True):
 
     order: Identifier
     port: PortNumber
-    source: Annotated[str, Meta(max_length=16)]  # "cli", "upstream"
+    source: Annotated[str, Meta(max_length=16)]  # "cli", "upstream", "card"
     by: Words = ""
-    plan: Plan = Plan()
-    tariff: TariffTerms
+    plan: Wish = Wish()
+    tariff: TariffSchedule  # the prices that it runs under, as far ahead as it may last
+    tariff_version: VersionName  # the version at its start
+    payment: Payment = Payment(mode="postpaid")
     guard_boot: Identifier  # the guard that was about to be asked
+    card: CardId | None = None  # whose card it was; ``by`` names the reader then
+    offline: bool = False  # the backend was not connected when the card started it
+
+
+class EnergyCount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a leg has been counted for so far (``pilenode.station.energy``).
+
+    ``register_mwh``: the register that the next one is compared with, read after ``at_ms`` with power. ``on_ms``: time
+    with power. ``baseline``: there was a register at closing. ``read``: there was one after it.
+    """
+
+    energy_mwh: int = 0
+    flags: list[EnergyFlag] = []
+    register_mwh: int | None = None
+    at_ms: int = 0
+    on_ms: int = 0
+    baseline: bool = False
+    read: bool = False
 
 
 class Checkpoint(_Body, frozen=True, kw_only=True):
@@ -103,6 +141,9 @@ class Checkpoint(_Body, frozen=True, kw_only=True):
     register_mwh: int | None
     on_ms: int
     power_w: int | None
+    count: EnergyCount = EnergyCount()  # of this leg
+    usage: Usage = Usage()  # of the whole session so far
+    power_ms: PowerTimes = []
 
 
 class SessionEnded(_Body, frozen=True, kw_only=True):
@@ -120,13 +161,15 @@ class SessionEnded(_Body, frozen=True, kw_only=True):
     start_register_mwh: int | None
     end_register_mwh: int | None
     energy_wh: int
-    energy_flag: EnergyFlag | None = None
+    energy_flag: EnergyFlag | None = None  # the first of ``energy_flags``
+    energy_flags: list[EnergyFlag] = []
     duration_s: int
     legs: Annotated[int, Meta(ge=1, le=99)] = 1
     pause_ms: int | None = 0
     electricity_fen: int
     service_fen: int
-    tariff_version: Annotated[str, Meta(min_length=1, max_length=40)]
+    tariff_version: VersionName
+    money: Settlement  # the bill and all it is made of
 
 
 class LegEnded(_Body, frozen=True, kw_only=True):
@@ -139,13 +182,16 @@ class LegEnded(_Body, frozen=True, kw_only=True):
     port: PortNumber
     leg: Annotated[int, Meta(ge=1, le=99)]
     cause: Annotated[str, Meta(max_length=16)]
+    reason: Code
     detail: Words = ""
     age_ms: int = 0
     start_register_mwh: int | None
     end_register_mwh: int | None
     energy_mwh: int
-    energy_flag: EnergyFlag | None = None
+    energy_flags: list[EnergyFlag] = []
     on_ms: int
+    usage: Usage = Usage()  # of the whole session so far
+    power_ms: PowerTimes = []
 
 
 class LegStarted(_Body, frozen=True, kw_only=True):
@@ -165,7 +211,7 @@ class SessionModified(_Body, frozen=True, kw_only=True):
     """The plan of a running session was changed. ``plan`` is the whole new one."""
 
     port: PortNumber
-    plan: Plan
+    plan: Wish
     source: Annotated[str, Meta(max_length=16)]
     by: Words = ""
 
@@ -178,6 +224,7 @@ class StartRefused(_Body, frozen=True, kw_only=True):
     source: Annotated[str, Meta(max_length=16)]
     code: Code
     detail: Words = ""
+    card: CardId | None = None  # whose card was refused; ``port`` is the one it would have got
 
 
 class Fault(_Body, frozen=True, kw_only=True):
@@ -253,6 +300,20 @@ Body = (
     | CommandResult
     | PeriodicResult
     | ActRefused
+    | TariffSet
+    | LockSet
+    | LockLifted
+    | LedgerUpdated
+    | Inspected
+    | StartQueued
+    | QueueLeft
+    | BudgetSet
+    | Anchor
+    | CardsSet
+    | CardDenied
+    | CardAllowed
+    | CardLearned
+    | CardForgotten
     | LogSalvaged
     | FactsRemoved
     | Removed
@@ -274,6 +335,20 @@ BODY_TYPES: Final[dict[FactKind, type[msgspec.Struct]]] = {
     FactKind.COMMAND_RESULT: CommandResult,
     FactKind.TESTED: PeriodicResult,
     FactKind.ACT_REFUSED: ActRefused,
+    FactKind.TARIFF_SET: TariffSet,
+    FactKind.LOCK_SET: LockSet,
+    FactKind.LOCK_LIFTED: LockLifted,
+    FactKind.LEDGER_UPDATED: LedgerUpdated,
+    FactKind.INSPECTED: Inspected,
+    FactKind.START_QUEUED: StartQueued,
+    FactKind.QUEUE_LEFT: QueueLeft,
+    FactKind.BUDGET_SET: BudgetSet,
+    FactKind.ANCHOR: Anchor,
+    FactKind.CARDS_SET: CardsSet,
+    FactKind.CARD_DENIED: CardDenied,
+    FactKind.CARD_ALLOWED: CardAllowed,
+    FactKind.CARD_LEARNED: CardLearned,
+    FactKind.CARD_FORGOTTEN: CardForgotten,
     FactKind.LOG_SALVAGED: LogSalvaged,
     FactKind.FACTS_REMOVED: FactsRemoved,
     FactKind.REMOVED: Removed,

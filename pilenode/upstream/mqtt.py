@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import secrets
 import ssl
 from collections import Counter
 from pathlib import Path
@@ -28,9 +29,11 @@ from paho.mqtt.properties import Properties
 from pilenode import clock
 from pilenode.upstream.contract import (
     MAX_ACK_BYTES,
+    MAX_TIME_BYTES,
     Ack,
     IncomingCommand,
     Live,
+    Time,
     UpstreamLostError,
     down,
     up,
@@ -49,6 +52,8 @@ MAX_MESSAGE_BYTES: Final = 64 * 1024
 _MAX_WAITING: Final = 64
 _KEEPALIVE_S: Final = 60
 _LEAVE_S: Final = 2.0
+#: Names one connection: by chance, because a clock that starts anew at each boot would name two of them alike.
+_SESSION_BITS: Final = 52
 _PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 _PROTOCOLS: Final = {Version.V5: aiomqtt.ProtocolVersion.V5, Version.V311: aiomqtt.ProtocolVersion.V311}
 #: CONNACK reasons that are about the version: unspecified (an answer in 3.1.1 is read as this), malformed packet,
@@ -61,6 +66,7 @@ _silent.propagate = False
 
 
 _Answer = TypeVar("_Answer")
+_Said = TypeVar("_Said", Ack, Time)
 
 
 class _RefusedError(Exception):
@@ -144,7 +150,7 @@ class MqttUpstream:
     async def connect(self) -> AsyncIterator[MqttLink]:
         """Connect, subscribe and announce. Raises UpstreamLostError."""
         # Names one connection: the death of an older one, told late, must not be taken for the death of this one.
-        session = clock.wall_ms()
+        session = secrets.randbits(_SESSION_BITS)
         client, version = await self._open(session)
         link = MqttLink(client, version, self._node, self.dropped)
         try:
@@ -230,7 +236,7 @@ class MqttLink:
         self._version = version
         self._node = node
         self._dropped = dropped
-        self._ack, self._cmd = down(node, "ack"), down(node, "cmd")
+        self._ack, self._cmd, self._time = down(node, "ack"), down(node, "cmd"), down(node, "time")
 
     @property
     def protocol(self) -> str:
@@ -241,7 +247,7 @@ class MqttLink:
         """Tell that the cabinet is there, after it can hear; or that it leaves."""
         if live.online:
             try:
-                await self._client.subscribe([(self._ack, 1), (self._cmd, 1)])
+                await self._client.subscribe([(self._ack, 1), (self._cmd, 1), (self._time, 1)])
             except aiomqtt.MqttError as error:
                 raise UpstreamLostError(str(error)) from error
         await self._publish("live", live, retain=True)
@@ -262,7 +268,7 @@ class MqttLink:
         """Send what became of a command."""
         await self._publish("res", result)
 
-    async def incoming(self) -> AsyncIterator[Ack | IncomingCommand]:
+    async def incoming(self) -> AsyncIterator[Ack | Time | IncomingCommand]:
         """Yield what the backend says, until the connection is lost."""
         try:
             async for message in self._client.messages:
@@ -272,19 +278,26 @@ class MqttLink:
         except aiomqtt.MqttError as error:
             raise UpstreamLostError(str(error)) from error
 
-    def _hear(self, message: aiomqtt.Message) -> Ack | IncomingCommand | None:
+    def _hear(self, message: aiomqtt.Message) -> Ack | Time | IncomingCommand | None:
         topic, payload = message.topic.value, message.payload
-        if not isinstance(payload, bytes) or topic not in (self._ack, self._cmd):
+        caps = {self._ack: MAX_ACK_BYTES, self._cmd: MAX_MESSAGE_BYTES, self._time: MAX_TIME_BYTES}
+        if not isinstance(payload, bytes) or topic not in caps:
             self._dropped["foreign"] += 1
-        elif len(payload) > (MAX_ACK_BYTES if topic == self._ack else MAX_MESSAGE_BYTES):
+        elif len(payload) > caps[topic]:
             self._dropped["oversized"] += 1
         elif topic == self._cmd:
             return IncomingCommand(payload, retained=message.retain)
+        elif topic == self._time and message.retain:
+            self._dropped["retained_time"] += 1  # as old as the broker likes
         else:
-            try:
-                return msgspec.json.decode(payload, type=Ack)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                self._dropped["malformed_ack"] += 1
+            return self._decode(payload, Time, "time") if topic == self._time else self._decode(payload, Ack, "ack")
+        return None
+
+    def _decode(self, payload: bytes, kind: type[_Said], word: str) -> _Said | None:
+        try:
+            return msgspec.json.decode(payload, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._dropped[f"malformed_{word}"] += 1
         return None
 
     async def _publish(self, leaf: UpLeaf, message: msgspec.Struct, *, retain: bool = False) -> None:

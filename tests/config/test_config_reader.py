@@ -138,3 +138,22 @@ def test_shared_types_are_the_same() -> None:
     """The two schema files agree on names, paths, lines and speeds."""
     for name in ("Name", "Path", "Pin", "Baud"):
         assert getattr(schema_reader, name) == getattr(schema, name)
+
+
+@pytest.mark.parametrize("ports", ["[]", "[1]", "[2, 1]"])
+def test_ports_of_a_reader(good: str, ports: str) -> None:
+    """All of them, or those that it names, in its order."""
+    assert found(good, f"{SERIAL}\nports = {ports}") == []
+
+
+@pytest.mark.parametrize(
+    ("ports", "key", "code"),
+    [
+        ("[1, 1]", "reader[1].ports[2]", "duplicate"),
+        ("[1, 9]", "reader[1].ports[2]", "unknown_reference"),
+        ("[0]", "reader[1].ports[1]", "out_of_range"),
+    ],
+)
+def test_ports_of_a_reader_exist_and_are_named_once(good: str, ports: str, key: str, code: str) -> None:
+    """A card must not lead nowhere."""
+    assert found(good, f"{SERIAL}\nports = {ports}") == [(key, code)]

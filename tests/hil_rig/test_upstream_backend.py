@@ -9,19 +9,22 @@ import msgspec
 import pytest
 
 from config.schema import Upstream as Settings
+from config.tariff import flat_schedule
 from hil_rig.broker import Broker, Kind
 from hil_rig.upstream import BackendProcess, Store, send
+from pilenode import clock
 from pilenode.station.acts import Acts
 from pilenode.station.commands import Commands
 from pilenode.station.entries import NewFact
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
-from pilenode.station.keeper import Terms
 from pilenode.station.report import report
 from pilenode.station.sessions import Sessions
 from pilenode.station.sync import Sync, Timing
-from pilenode.station.wallclock import stamp
+from pilenode.station.terms import Terms
+from pilenode.station.timekeeper import WallClock
+from pilenode.station.wallclock import ClockQuality, Reading, stamp
 from pilenode.upstream.contract import Command, FactBatch, Hello, Live, StateReport
 from pilenode.upstream.facts import (
     GENESIS,
@@ -30,18 +33,18 @@ from pilenode.upstream.facts import (
     FactKind,
     SessionEnded,
     SessionStarted,
-    TariffTerms,
     canonical,
     link,
 )
 from pilenode.upstream.mqtt import MqttUpstream
+from tests.pilenode.bills import NO_BILL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 LOG_ID = "0123456789abcdef"
-TERMS = TariffTerms(version="t", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300)
+TERMS = flat_schedule("t", 520, 300)
 BROKERS = [pytest.param("mosquitto", marks=pytest.mark.needs("mosquitto")), "amqtt"]
 
 
@@ -138,7 +141,7 @@ def test_broken_chain_is_found(tmp_path: Path, broken: int) -> None:
 
 def test_sessions_are_put_together(tmp_path: Path) -> None:
     """Start and end of a session are told as one."""
-    started = SessionStarted(order="o", port=1, source="cli", tariff=TERMS, guard_boot="g")
+    started = SessionStarted(order="o", port=1, source="cli", tariff=TERMS, tariff_version="t1", guard_boot="g")
     ended = SessionEnded(
         order="o",
         port=1,
@@ -151,6 +154,7 @@ def test_sessions_are_put_together(tmp_path: Path) -> None:
         electricity_fen=0,
         service_fen=0,
         tariff_version="t",
+        money=NO_BILL,
     )
 
     def fact(seq: int, kind: FactKind, session: str, body: SessionStarted | SessionEnded) -> Fact:
@@ -192,14 +196,16 @@ class Node:
         self.journal = Journal(directory / "j.db", reserve_bytes=0)
         self._link = GuardLink(str(directory / "no-guard.sock"))
         self.sessions = Sessions(
-            self.journal, self._link, Terms(lease_s=60.0, checkpoint_s=60.0, tariff=TERMS), PlainHouse()
+            self.journal, self._link, Terms(lease_s=60.0, checkpoint_s=60.0, tariff=lambda: TERMS), PlainHouse()
         )
+        self.wall = WallClock(lambda: Reading(clock.boot_id(), clock.boottime_ms(), 0))  # a calendar of 1970
         self.sync = Sync(
             self.journal,
             MqttUpstream(Settings(url=url), "n"),
             Commands(self.journal, self.sessions, Acts(self.journal, ())),
             lambda: report(None, stamp(), journal_ok=True),
             Timing(retry_base_s=0.1, retry_cap_s=0.3, ack_timeout_s=1.0),
+            self.wall,
         )
 
     async def write(self, count: int) -> None:
@@ -247,6 +253,31 @@ def test_every_fact_arrives_once_and_in_order_through_deaths(tmp_path: Path, kin
 
     with Broker(kind=kind) as broker, BackendProcess(broker.url, tmp_path / "b.db") as backend:
         asyncio.run(main(broker, backend))
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("kind", BROKERS)
+def test_the_backend_tells_the_time(tmp_path: Path, kind: Kind) -> None:
+    """A station without a clock knows the backend's time after its hello, as well as the way there and back allows."""
+
+    async def main(broker: Broker) -> None:
+        node = Node(tmp_path, broker.url)
+        await node.sessions.tick()
+        running = asyncio.create_task(node.sync.run())
+        try:
+            assert node.wall.stamp().clock is ClockQuality.NONE
+            await node.until(lambda: node.wall.stamp().clock is ClockQuality.SERVER)
+            at = node.wall.stamp()
+            assert at.uncertainty_ms is not None
+            assert abs(at.wall_ms - clock.wall_ms()) <= at.uncertainty_ms
+            assert node.wall.refused.total() == 0
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await node.journal.close()
+
+    with Broker(kind=kind) as broker, BackendProcess(broker.url, tmp_path / "b.db"):
+        asyncio.run(main(broker))
 
 
 @pytest.mark.bench

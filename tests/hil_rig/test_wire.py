@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 import serial
 
+from hil_rig.harness import wait
 from hil_rig.wire import Rack, Reply, Timing, crc16
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+pytestmark = pytest.mark.alone
 
 TURNAROUND_S = 0.005
 #: Ten registers of unit 1, as a PZEM-004T is asked.
@@ -154,11 +157,12 @@ def test_unreadable_requests_are_not_answered(
     assert len(slave.asked) == 1
 
 
-def test_a_request_in_two_writes_is_one_frame(line: serial.Serial, slave: Echo) -> None:
-    """Bytes that follow within t3.5 belong together."""
-    line.write(REQUEST[:3])
-    line.write(REQUEST[3:])
-    assert len(line.read(REPLY_BYTES)) == REPLY_BYTES
+def test_a_request_in_two_writes_is_one_frame(slave: Echo) -> None:
+    """Bytes that follow within t3.5 belong together (a slow line: 29 ms)."""
+    with Rack({1: slave}, baud=1200, turnaround_s=0.0) as rack, serial.Serial(rack.device, 1200, timeout=1) as line:
+        line.write(REQUEST[:3])
+        line.write(REQUEST[3:])
+        assert len(line.read(REPLY_BYTES)) == REPLY_BYTES
     assert slave.asked == [REQUEST[:-2]]
 
 
@@ -210,9 +214,10 @@ def test_a_late_reply_comes_late_and_others_are_served_meanwhile(line: serial.Se
 
 def test_nobody_reading_blocks_nothing(rack: Rack, line: serial.Serial) -> None:
     """Replies that are never fetched overrun; the rack goes on."""
-    for _ in range(3):
+    for count in range(1, 4):
         line.write(REQUEST)
-        time.sleep(0.015)
+        wait("the reply lies there", lambda count=count: line.in_waiting == count * REPLY_BYTES)  # type: ignore[misc]
+        time.sleep(2 * rack.timing.silence_s)
     line.reset_input_buffer()
     line.write(REQUEST)
     assert len(line.read(REPLY_BYTES)) == REPLY_BYTES

@@ -112,8 +112,8 @@ def test_answers_keep_the_order_of_requests(office: Office) -> None:
 
 def test_a_plan_reaches_the_core_as_it_was_asked_for(office: Office) -> None:
     """Of a grant and of an amendment: every limit in its place, and what the energy was bought with."""
-    plan = messages.Plan(energy_wh=1.5, duration_s=2.5, deadline_s=3.5, for_amount=True)
-    core = Plan(energy_wh=1.5, duration_s=2.5, deadline_s=3.5, for_amount=True)
+    plan = messages.Plan(energy_wh=1.5, duration_s=2.5, deadline_s=3.5, for_amount=True, for_hours=True)
+    core = Plan(energy_wh=1.5, duration_s=2.5, deadline_s=3.5, for_amount=True, for_hours=True)
     with Peer(office.path) as peer:
         granted = messages.Grant(port=1, session="s", ttl_s=10.0, plan=plan)
         assert peer.ask(granted, messages.Amend(port=2, session="t", plan=plan)) == [messages.Done()] * 2

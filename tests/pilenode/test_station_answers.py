@@ -9,9 +9,11 @@ import msgspec
 import pytest
 
 from config.load import load
+from config.tariff import flat_schedule
 from pilenode.ipc.codec import encode
-from pilenode.ipc.messages import Plan, SessionsReply, Status, StatusReply
 from pilenode.ipc.messages import Sessions as AskSessions
+from pilenode.ipc.messages import SessionsReply, Status, StatusReply
+from pilenode.ipc.wish import Wish
 from pilenode.station.acts import Acts
 from pilenode.station.answers import Answers
 from pilenode.station.control import Peer
@@ -19,9 +21,9 @@ from pilenode.station.entries import NewFact, SessionFacts
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
-from pilenode.station.keeper import Terms
 from pilenode.station.records import record
 from pilenode.station.sessions import Sessions
+from pilenode.station.terms import Terms
 from pilenode.station.tests_runner import Prover
 from pilenode.upstream.facts import (
     Body,
@@ -30,15 +32,18 @@ from pilenode.upstream.facts import (
     FactKind,
     SessionEnded,
     SessionStarted,
-    TariffTerms,
     canonical,
 )
+from pilenode.upstream.facts_time import Anchor
+from tests.pilenode.bills import NO_BILL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-TARIFF = TariffTerms(version="t1", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300)
-STARTED = SessionStarted(order="o1", port=2, source="upstream", plan=Plan(energy_wh=500), tariff=TARIFF, guard_boot="g")
+TARIFF = flat_schedule("t1", 520, 300)
+STARTED = SessionStarted(
+    order="o1", port=2, source="upstream", plan=Wish(energy_wh=500), tariff=TARIFF, tariff_version="t1", guard_boot="g"
+)
 READING = Checkpoint(port=2, start_register_mwh=1000, register_mwh=9000, on_ms=61_999, power_w=5)
 ENDED = SessionEnded(
     order="o1",
@@ -52,6 +57,7 @@ ENDED = SessionEnded(
     electricity_fen=3,
     service_fen=2,
     tariff_version="t1",
+    money=NO_BILL,
 )
 
 
@@ -103,6 +109,19 @@ def test_end_is_dated_when_it_happened() -> None:
     assert (told.electricity_fen, told.service_fen) == (3, 2)
 
 
+def test_a_session_without_a_clock_is_dated_by_the_anchors_of_its_boot() -> None:
+    """What was written before the time was known is dated afterwards; a time that was known is left alone."""
+    start = msgspec.structs.replace(START, clock="none", boottime_ms=5000, wall_ms=77)
+    end = msgspec.structs.replace(END, clock="none", boottime_ms=75_400, wall_ms=70_477)
+    known = {"b": [Anchor(boottime_ms=90_000, wall_ms=1_090_000, quality="ntp", step_ms=0, uncertainty_ms=10)]}
+    told = record(SessionFacts(start, None, end), 0, known)
+    assert (told.started_wall_ms, told.clock) == (1_005_000, "ntp")
+    assert (told.ended_wall_ms, told.ended_clock) == (1_075_000, "ntp")
+    assert record(SessionFacts(START, None, END), 0, known).started_wall_ms == START.wall_ms
+    undated = record(SessionFacts(start, None, None), 0, {"other": known["b"]})
+    assert (undated.started_wall_ms, undated.clock) == (77, "none")
+
+
 @pytest.mark.parametrize(("acked_seq", "acknowledged"), [(2, False), (3, True), (4, True)])
 def test_record_says_whether_its_end_is_confirmed(acked_seq: int, acknowledged: bool) -> None:  # noqa: FBT001 - a table
     """A session counts as confirmed when its end is, not when its start is."""
@@ -124,7 +143,7 @@ def test_history_never_outgrows_a_frame(tmp_path: Path) -> None:
             facts.append(NewFact(FactKind.SESSION_STARTED, body, session))
             facts.append(NewFact(FactKind.SESSION_ENDED, end, session))
         await journal.append(facts)
-        terms = Terms(lease_s=60.0, checkpoint_s=60.0, tariff=TARIFF)
+        terms = Terms(lease_s=60.0, checkpoint_s=60.0, tariff=lambda: TARIFF)
         guard = GuardLink(str(tmp_path / "none"))
         sessions = Sessions(journal, guard, terms, PlainHouse())
         prover = Prover(load("config/example.toml"), journal, guard, sessions)
@@ -156,7 +175,7 @@ def test_a_session_that_is_not_open_any_more_counts_as_unsent(tmp_path: Path) ->
             return await read()
 
         journal.open_sessions = read_late  # type: ignore[method-assign]
-        terms = Terms(lease_s=60.0, checkpoint_s=60.0, tariff=TARIFF)
+        terms = Terms(lease_s=60.0, checkpoint_s=60.0, tariff=lambda: TARIFF)
         guard = GuardLink(str(tmp_path / "none"))
         sessions = Sessions(journal, guard, terms, PlainHouse())
         prover = Prover(load("config/example.toml"), journal, guard, sessions)

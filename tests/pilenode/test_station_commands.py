@@ -11,17 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from config.tariff import flat_schedule
 from pilenode.ipc.messages import Grant, Plan, Release
+from pilenode.ipc.wish import Wish
 from pilenode.station.acts import Acts
 from pilenode.station.commands import Commands, judge, parse
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
-from pilenode.station.keeper import Terms
 from pilenode.station.sessions import Sessions
+from pilenode.station.terms import Terms
 from pilenode.station.wallclock import ClockQuality, Stamp
 from pilenode.upstream.contract import MAX_COMMAND_BYTES, Command, IncomingCommand
-from pilenode.upstream.facts import CommandResult, FactKind, TariffTerms
+from pilenode.upstream.facts import CommandResult, FactKind
 from safety.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ STOP = Command(id="c2", op="stop", port=1, session="s1", iat=NOW_MS - 1000, exp=
 TERMS = Terms(
     lease_s=60.0,
     checkpoint_s=60.0,
-    tariff=TariffTerms(version="t", electricity_milli_yuan_per_kwh=0, service_milli_yuan_per_kwh=0),
+    tariff=lambda: flat_schedule("t", 0, 0),
 )
 
 
@@ -106,7 +108,7 @@ ENCODED = msgspec.json.encode(START)
         pytest.param(
             msgspec.json.encode(msgspec.structs.replace(START, iat=5, exp=4)), "malformed", "c1", id="exp before iat"
         ),
-        pytest.param(ENCODED.replace(b'"energy_wh":null', b'"energy_wh":-5'), "malformed", "c1", id="negative plan"),
+        pytest.param(ENCODED.replace(b'"plan":{}', b'"plan":{"energy_wh":-5}'), "malformed", "c1", id="negative plan"),
         pytest.param(b" " * (MAX_COMMAND_BYTES + 1 - len(ENCODED)) + ENCODED, "oversized", None, id="one byte over"),
     ],
 )
@@ -160,7 +162,7 @@ def test_start_and_stop_are_carried_out_and_answered(tmp_path: Path, guard: Fake
     """A scan starts a session under its order and plan, a stop ends it with the reason that it came from afar."""
 
     async def story(commands: Commands, _: Journal) -> None:
-        started = await commands.handle(incoming(msgspec.structs.replace(START, plan=Plan(energy_wh=300))))
+        started = await commands.handle(incoming(msgspec.structs.replace(START, plan=Wish(energy_wh=300))))
         assert started.ok
         (grant,) = [request for request in guard.requests if isinstance(request, Grant)]
         assert (grant.session, grant.port, grant.plan) == (started.session, 1, Plan(energy_wh=300))

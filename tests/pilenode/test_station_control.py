@@ -255,9 +255,9 @@ def test_peer_that_does_not_read_is_cut_off(tmp_path: Path, monkeypatch: pytest.
         await asyncio.sleep(0.05)
         assert len(server._connections) == 1
         held = open_files()
-        await asyncio.sleep(1.0)
-        assert len(server._connections) == 0
-        assert open_files() < held
+        async with asyncio.timeout(30.0):
+            while server._connections or open_files() >= held:  # noqa: ASYNC110 - the kernel tells nobody
+                await asyncio.sleep(0.05)
         assert len(asked.requests) < 100_000
         writer.transport.abort()
 

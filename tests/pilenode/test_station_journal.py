@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,7 +12,8 @@ import msgspec
 import pytest
 from sqlite_utils import Database
 
-from pilenode.ipc.messages import Plan
+from config.tariff import flat_schedule
+from pilenode.ipc.wish import Wish
 from pilenode.station import journal as module
 from pilenode.station import schema
 from pilenode.station.entries import JournalConflictError, JournalFailedError, NewFact
@@ -30,17 +32,17 @@ from pilenode.upstream.facts import (
     PeriodicResult,
     SessionEnded,
     SessionStarted,
-    TariffTerms,
     canonical,
     link,
 )
+from tests.pilenode.bills import NO_BILL
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
 Result = TypeVar("Result")
-TERMS = TariffTerms(version="t1", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300)
+TERMS = flat_schedule("t1", 520, 300)
 
 
 def on_journal(path: Path, work: Callable[[Journal], Awaitable[Result]], **options: Any) -> Result:  # noqa: ANN401 - passed on
@@ -64,7 +66,15 @@ def boots(count: int) -> list[NewFact]:
 
 def started(session: str, order: str, port: int = 1) -> NewFact:
     """Return the start of a session."""
-    body = SessionStarted(order=order, port=port, source="cli", tariff=TERMS, guard_boot="g", plan=Plan(energy_wh=500))
+    body = SessionStarted(
+        order=order,
+        port=port,
+        source="cli",
+        tariff=TERMS,
+        tariff_version="t1",
+        guard_boot="g",
+        plan=Wish(energy_wh=500),
+    )
     return NewFact(FactKind.SESSION_STARTED, body, session)
 
 
@@ -88,6 +98,7 @@ def ended(session: str, order: str = "o") -> NewFact:
         electricity_fen=0,
         service_fen=0,
         tariff_version="t1",
+        money=NO_BILL,
     )
     return NewFact(FactKind.SESSION_ENDED, body, session)
 
@@ -252,7 +263,10 @@ async def _append_and_read(journal: Journal, facts: list[NewFact]) -> list[Fact]
 def test_body_is_canonical_and_comes_back_byte_for_byte(tmp_path: Path) -> None:
     """The stored body is sorted JSON without spaces, and is handed out exactly as it was hashed."""
     fact = on_journal(tmp_path / "j.db", lambda journal: _append_and_read(journal, [reading("s", 42)]))[0]
-    assert bytes(fact.body) == b'{"leg":1,"on_ms":1000,"port":1,"power_w":200,"register_mwh":42,"start_register_mwh":0}'
+    assert bytes(fact.body) == (
+        b'{"count":{},"leg":1,"on_ms":1000,"port":1,"power_ms":[],"power_w":200,"register_mwh":42,'
+        b'"start_register_mwh":0,"usage":{}}'
+    )
 
 
 @pytest.mark.parametrize(
@@ -450,22 +464,23 @@ def test_storage_that_hangs_is_a_failure_in_time_and_nothing_piles_up(
     monkeypatch.setattr(module, "CALL_TIMEOUT_S", 0.2)
 
     async def work(journal: Journal) -> None:
-        slow = journal._now
+        now, answers = journal._now, threading.Event()
 
         def hang() -> Stamp:
-            time.sleep(0.5)
-            return slow()
+            answers.wait(30.0)
+            return now()
 
         journal._now = hang
         begun = time.monotonic()
         with pytest.raises(JournalFailedError):
             await journal.append([started("s1", "o1")])
         assert journal.status().problem == "the storage does not answer"
-        journal._now = slow
+        journal._now = now
         with pytest.raises(JournalFailedError):
             await journal.append(boots(1))
-        assert 0.35 < time.monotonic() - begun < 0.48
-        await asyncio.sleep(0.3)
+        assert 0.35 < time.monotonic() - begun < 10.0  # twice the time-out, and not what the storage takes
+        monkeypatch.setattr(module, "CALL_TIMEOUT_S", 10.0)
+        answers.set()
         await journal.recover()
         assert journal.status().problem is None
         assert [facts.start.session for facts in await journal.open_sessions()] == ["s1"]

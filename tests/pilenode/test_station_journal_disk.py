@@ -222,8 +222,8 @@ def test_syncs_that_fail_lose_nothing_that_was_promised(tmp_path: Path) -> None:
     )
     lines = [line.split() for line in done.stdout.splitlines()]
     told = {int(words[1]): words[2] for words in lines if words[0] == "T"}
-    assert int(lines[-1][1]) >= 5
-    assert len(told) > 40
+    assert int(lines[-1][1]) >= 3
+    assert len(told) > 30
     sound(path)
     with closing(sqlite3.connect(path)) as connection:
         there = {seq: digest.hex() for seq, digest in connection.execute("SELECT seq, hash FROM fact")}

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilenode.ipc.messages import Plan
+from hil_rig.power_cuts_writer import ended, reading, started
 from pilenode.station import journal_open, journal_room, journal_salvage, journal_writer, schema
 from pilenode.station.entries import JournalFailedError, JournalPolicy, NewFact
 from pilenode.station.journal import Journal
@@ -25,14 +25,10 @@ from pilenode.station.journal_pages import Pages, is_fact
 from pilenode.station.wallclock import ClockQuality, Stamp
 from pilenode.upstream.facts import (
     GENESIS,
-    Checkpoint,
     CommandResult,
     Fact,
     FactKind,
     FaultReset,
-    SessionEnded,
-    SessionStarted,
-    TariffTerms,
     canonical,
     link,
 )
@@ -45,7 +41,6 @@ Result = TypeVar("Result")
 PAGE = 4096
 DAY_MS = 86_400_000
 NOW_MS = 1_800_000_000_000
-TERMS = TariffTerms(version="t1", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300)
 
 
 def at(wall_ms: int = NOW_MS) -> Stamp:
@@ -65,36 +60,6 @@ def on_journal(path: Path, work: Callable[[Journal], Awaitable[Result]], **optio
             await journal.close()
 
     return asyncio.run(main())
-
-
-def started(session: str) -> NewFact:
-    """Return the start of a session."""
-    body = SessionStarted(order=f"o-{session}", port=1, source="cli", tariff=TERMS, guard_boot="g", plan=Plan())
-    return NewFact(FactKind.SESSION_STARTED, body, session)
-
-
-def reading(session: str, register_mwh: int) -> NewFact:
-    """Return a reading."""
-    body = Checkpoint(port=1, start_register_mwh=0, register_mwh=register_mwh, on_ms=1000, power_w=200)
-    return NewFact(FactKind.CHECKPOINT, body, session)
-
-
-def ended(session: str) -> NewFact:
-    """Return the end of a session."""
-    body = SessionEnded(
-        order=f"o-{session}",
-        port=1,
-        reason="full",
-        age_ms=0,
-        start_register_mwh=0,
-        end_register_mwh=1000,
-        energy_wh=1,
-        duration_s=60,
-        electricity_fen=0,
-        service_fen=0,
-        tariff_version="t1",
-    )
-    return NewFact(FactKind.SESSION_ENDED, body, session)
 
 
 def result(name: str) -> NewFact:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilenode.ipc.messages import Plan
+from hil_rig.power_cuts_writer import ended, reading, started
 from pilenode.station import schema
 from pilenode.station.entries import JournalFailedError, JournalPolicy, NewFact
 from pilenode.station.journal import Journal
@@ -22,12 +22,8 @@ from pilenode.station.wallclock import ClockQuality, Stamp
 from pilenode.upstream.facts import (
     GENESIS,
     Boot,
-    Checkpoint,
     FactKind,
     FaultReset,
-    SessionEnded,
-    SessionStarted,
-    TariffTerms,
 )
 from pilenode.upstream.facts_journal import FactsRemoved, Removed
 
@@ -38,7 +34,6 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 BEGIN_MS = 1_800_000_000_000
 POLICY = JournalPolicy(reserve_bytes=0, telemetry_days=10, record_days=200)
-TERMS = TariffTerms(version="t1", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300)
 
 
 class Calendar:
@@ -68,36 +63,6 @@ def on_journal(
             await journal.close()
 
     return asyncio.run(main())
-
-
-def started(session: str) -> NewFact:
-    """Return the start of a session."""
-    body = SessionStarted(order=f"o-{session}", port=1, source="cli", tariff=TERMS, guard_boot="g", plan=Plan())
-    return NewFact(FactKind.SESSION_STARTED, body, session)
-
-
-def reading(session: str, register_mwh: int = 0) -> NewFact:
-    """Return a reading."""
-    body = Checkpoint(port=1, start_register_mwh=0, register_mwh=register_mwh, on_ms=1000, power_w=200)
-    return NewFact(FactKind.CHECKPOINT, body, session)
-
-
-def ended(session: str) -> NewFact:
-    """Return the end of a session."""
-    body = SessionEnded(
-        order=f"o-{session}",
-        port=1,
-        reason="full",
-        age_ms=0,
-        start_register_mwh=0,
-        end_register_mwh=1000,
-        energy_wh=1,
-        duration_s=60,
-        electricity_fen=0,
-        service_fen=0,
-        tariff_version="t1",
-    )
-    return NewFact(FactKind.SESSION_ENDED, body, session)
 
 
 BOOT = NewFact(FactKind.BOOT, Boot(version="x"))

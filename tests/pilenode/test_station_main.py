@@ -21,7 +21,6 @@ from pilenode.ipc.messages import (
     ControlRequest,
     Done,
     Grant,
-    Plan,
     Release,
     ResetFault,
     Sessions,
@@ -32,6 +31,7 @@ from pilenode.ipc.messages import (
     StatusReply,
     Stop,
 )
+from pilenode.ipc.wish import Wish
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -65,11 +65,7 @@ class Process:
             "station": {"data_dir": str(directory / "data"), "control_socket": str(self.socket), "poll_s": 0.05},
             "bus": [{"name": "b", "device": "/dev/null"}],
             "port": [port],
-            "tariff": {
-                "version": "t1",
-                "electricity_milli_yuan_per_kwh": 520,
-                "service_milli_yuan_per_kwh": 300,
-            },
+            "tariff": [{"version": "t1", "electricity_milli_yuan_per_kwh": 520, "service_milli_yuan_per_kwh": 300}],
         }
         if upstream is not None:
             settings["upstream"] = {"url": upstream}
@@ -139,8 +135,8 @@ def test_life_of_a_session_over_the_control_socket(tmp_path: Path, guard: FakeGu
 
     async def main() -> None:
         async with guard, running(tmp_path, guard.path) as station:
-            reply = await station.ask(Start(port=1, order="o1", plan=Plan(energy_wh=500), by="Li"), StartReply)
-            guard.run(1, 1_250_000, 60.0)
+            reply = await station.ask(Start(port=1, order="o1", plan=Wish(energy_wh=500), by="Li"), StartReply)
+            guard.run(1, 1_250_000, 3600.0)
             await asyncio.sleep(0.2)
             status = await station.status()
             assert (status.node, status.journal_ok, status.upstream_url) == ("n1", True, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from pilenode.ipc.messages import PeriodicTest, PortSnapshot, Snapshot
+from pilenode.ipc.messages import LedgerShown, LockShown, PeriodicTest, PortSnapshot, Snapshot
 from pilenode.station.report import differs, report
 from pilenode.station.wallclock import ClockQuality, Stamp
 from pilenode.upstream.contract import StateReport
@@ -93,3 +93,37 @@ def test_periodic_tests_that_are_due_or_have_failed_are_news() -> None:
     assert differs(TOLD, told)
     assert differs(told, report(SNAPSHOT, AT, journal_ok=True, tests=tests[1:2]))
     assert not differs(TOLD, report(SNAPSHOT, AT, journal_ok=True, tests=tests[:1]))
+
+
+def test_locks_and_the_ledger_are_told_and_are_news() -> None:
+    """A lock by its id, place, kind and end; of the ledger how much waits, how much is late, how much nobody knows."""
+    lock = LockShown(
+        lock="l-1",
+        port=None,
+        kind="lockout",
+        authority="Fire",
+        reason="wires",
+        from_ms=None,
+        until_ms=9,
+        in_force=True,
+        time_known=True,
+    )
+    ledger = LedgerShown(open=2, in_progress=1, overdue=1, undated=4)
+    told = report(SNAPSHOT, AT, journal_ok=True, locks=[lock], ledger=ledger)
+    assert [(one.lock, one.port, one.kind, one.until_ms, one.in_force) for one in told.locks] == [
+        ("l-1", None, "lockout", 9, True)
+    ]
+    assert (told.ledger_open, told.ledger_overdue, told.ledger_undated) == (3, 1, 4)
+    assert (TOLD.ledger_open, TOLD.ledger_overdue, TOLD.ledger_undated) == (None, None, None)
+    assert msgspec.json.decode(msgspec.json.encode(told), type=StateReport) == told
+    changes: tuple[dict[str, object], ...] = (
+        {"locks": []},
+        {"locks": [msgspec.structs.replace(lock, in_force=False)]},
+        {"ledger": msgspec.structs.replace(ledger, open=3)},
+        {"ledger": msgspec.structs.replace(ledger, overdue=2)},
+        {"ledger": msgspec.structs.replace(ledger, undated=5)},
+    )
+    for changed in changes:
+        later_told = report(SNAPSHOT, AT, journal_ok=True, **{"locks": [lock], "ledger": ledger, **changed})  # type: ignore[arg-type]
+        assert differs(told, later_told), changed
+    assert not differs(told, report(SNAPSHOT, AT, journal_ok=True, locks=[lock], ledger=ledger))

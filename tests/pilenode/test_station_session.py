@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilenode.ipc.messages import GuardEvent, Plan, PortSnapshot, Refused, Snapshot
+from config.tariff import flat_schedule
+from pilenode.ipc.messages import GuardEvent, PortSnapshot, Refused, Snapshot
+from pilenode.ipc.wish import Wish
 from pilenode.station.entries import SessionFacts
 from pilenode.station.follow import END_GRACE_S, Decisions, decide
 from pilenode.station.session import Ending, Moment, News, OpenSession, Reading, opened, paused, restore
-from pilenode.station.settle import checkpoint, leg_end, measure, settle
+from pilenode.station.settle import checkpoint, leg_end, settle
 from pilenode.station.start_rules import why_not
+from pilenode.station.terms import Terms
 from pilenode.upstream.facts import (
     Checkpoint,
     EnergyFlag,
@@ -22,20 +25,22 @@ from pilenode.upstream.facts import (
     FactKind,
     LegEnded,
     SessionStarted,
-    TariffTerms,
     canonical,
 )
+from tests.pilenode.bills import ANY_POWER
 
-LEASE_S, CHECKPOINT_S = 60.0, 60.0
+TERMS = Terms(60.0, 60.0, lambda: flat_schedule("t1", 520, 300), ANY_POWER)
+COUNTER = ANY_POWER[1]
 STARTED = SessionStarted(
     order="o1",
     port=1,
     source="cli",
-    plan=Plan(energy_wh=500),
-    tariff=TariffTerms(version="t1", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300),
+    plan=Wish(energy_wh=500),
+    tariff=flat_schedule("t1", 520, 300),
+    tariff_version="t1",
     guard_boot="g1",
 )
-AT = Moment("boot", 5000, 1_800_000_000_000)
+AT = Moment("boot", 500_000_000, 1_800_000_100_000)
 FRESH = opened("s1", STARTED, AT)
 RUNNING = replace(FRESH, reading=Reading(1_000_000, 1_200_000, 60_000, 200), slot=1)
 IDLE = PortSnapshot(port=1, state="idle", closed=False)
@@ -85,7 +90,7 @@ def ended(session: str = "s1", **fields: object) -> GuardEvent:
 
 def look(session: OpenSession, heard: News, now: float = 100.0) -> Decisions:
     """Decide about one session."""
-    return decide({session.session: session}, heard, now=now, at=AT, lease_s=LEASE_S, checkpoint_s=CHECKPOINT_S)
+    return decide({session.session: session}, heard, now=now, at=AT, terms=TERMS)
 
 
 @pytest.mark.parametrize(
@@ -169,13 +174,13 @@ def test_session_that_guard_does_not_know(
     """A session unknown to guard is closed with the last known reading and with the reason that is true."""
     (ending,) = look(session, news(port, boot=boot)).endings
     assert (ending.reason, ending.on_ms) == (reason, on_ms)
-    body = settle(session, ending)
+    body = settle(session, ending, AT, COUNTER)
     assert (body.energy_wh, body.energy_flag) == (energy_wh, flag)
 
 
 def test_running_without_a_record_is_released() -> None:
     """Power that nobody has a record of is taken away."""
-    decisions = decide({}, news(ON), now=0.0, at=AT, lease_s=LEASE_S, checkpoint_s=CHECKPOINT_S)
+    decisions = decide({}, news(ON), now=0.0, at=AT, terms=TERMS)
     assert decisions.release == ((1, "s1"),)
     assert look(RUNNING, news(ON)).release == ()
 
@@ -192,14 +197,16 @@ def test_reading_is_made_durable_once_per_interval(now: float, written: bool) ->
     """A running session is checkpointed when the common interval has changed, so that all ports share a commit."""
     decisions = look(RUNNING, news(ON), now=now)
     assert bool(decisions.checkpoints) is written
-    assert decisions.slot == int(now // CHECKPOINT_S)
+    assert decisions.slot == int(now // TERMS.checkpoint_s)
 
 
 def test_closing_is_made_durable_at_once() -> None:
     """The first snapshot with power is written, whatever the interval; before there is power nothing is."""
     ((session, reading),) = look(FRESH, news(ON)).checkpoints
     body = checkpoint(session, reading)
-    assert body == Checkpoint(port=1, start_register_mwh=1_000_000, register_mwh=1_300_000, on_ms=90_000, power_w=200)
+    assert (body.port, body.leg, body.start_register_mwh, body.register_mwh) == (1, 1, 1_000_000, 1_300_000)
+    assert (body.on_ms, body.power_w, body.count.energy_mwh) == (90_000, 200, 300_000)
+    assert [(piece.on_ms, piece.energy_mwh) for piece in body.usage.pieces] == [(90_000, 300_000)]
     armed = msgspec.structs.replace(IDLE, state="armed", session="s1", lease_left_s=59.0)
     assert look(FRESH, news(armed)).checkpoints == ()
 
@@ -209,69 +216,16 @@ def test_newest_reading_is_remembered_while_it_runs() -> None:
     seen = look(RUNNING, news(ON)).sessions["s1"]
     assert seen.reading == Reading(1_000_000, 1_300_000, 90_000, 200)
     (ending,) = look(seen, news(IDLE, boot="g2")).endings
-    assert settle(seen, ending).energy_wh == 300
-
-
-@pytest.mark.parametrize(
-    ("start", "end", "last", "powered", "energy_wh", "flag"),
-    [
-        pytest.param(1000, 2499, None, True, 1, None, id="rounded down"),
-        pytest.param(1000, 2500, None, True, 2, None, id="half up"),
-        pytest.param(1000, 1000, None, True, 0, None, id="nothing drawn"),
-        pytest.param(None, 5000, None, True, 0, EnergyFlag.NO_BASELINE, id="no baseline: not the meter's whole life"),
-        pytest.param(None, None, None, True, 0, EnergyFlag.NO_READING, id="nothing known"),
-        pytest.param(None, None, None, None, 0, EnergyFlag.NO_READING, id="nothing known, perhaps no power"),
-        pytest.param(None, None, None, False, 0, None, id="never had power"),
-        pytest.param(None, 9000, (3000, 8000), True, 6, None, id="baseline of the reading"),
-        pytest.param(1000, None, (1000, 8400), True, 7, EnergyFlag.LAST_READING, id="no end: last reading"),
-        pytest.param(1000, None, (1000, None), True, 0, EnergyFlag.NO_READING, id="no end, no reading"),
-        pytest.param(5000, 4999, None, True, 0, EnergyFlag.REGISTER_BACKWARD, id="backward"),
-        pytest.param(5000, 0, (5000, 9000), True, 4, EnergyFlag.REGISTER_BACKWARD, id="backward: last reading"),
-        pytest.param(5000, 8999, (5000, 9000), True, 4, EnergyFlag.REGISTER_BACKWARD, id="backward within"),
-        pytest.param(5000, 9000, (5000, 9000), True, 4, None, id="unchanged since the reading"),
-        pytest.param(5000, None, (5000, 4000), True, 0, EnergyFlag.LAST_READING, id="reading below the start"),
-    ],
-)
-def test_energy_is_a_difference_of_registers_or_flagged(
-    start: int | None,
-    end: int | None,
-    last: tuple[int | None, int | None] | None,
-    powered: bool | None,  # noqa: FBT001 - a table
-    energy_wh: int,
-    flag: EnergyFlag | None,
-) -> None:
-    """Energy is half-up of end minus start; everything else is 0 or the last reading, and says so."""
-    ending = Ending("s1", "full", start_register_mwh=start, end_register_mwh=end, powered=powered)
-    reading = None if last is None else Reading(*last, on_ms=1000)
-    energy_mwh, told = measure(ending, reading)
-    assert ((energy_mwh + 500) // 1000, told) == (energy_wh, flag)
+    assert settle(seen, ending, AT, COUNTER).energy_wh == 300
 
 
 REGISTER = st.none() | st.integers(0, 10**10)
 
 
-@given(REGISTER, REGISTER, st.none() | st.tuples(REGISTER, REGISTER), st.sampled_from([True, False, None]))
-def test_energy_is_never_negative_and_never_more_than_was_counted(
-    start: int | None,
-    end: int | None,
-    last: tuple[int | None, int | None] | None,
-    powered: bool | None,  # noqa: FBT001 - drawn
-) -> None:
-    """No sequence of registers bills a negative energy, or more than the widest difference between two of them."""
-    reading = None if last is None else Reading(*last, on_ms=1000)
-    energy_mwh, flag = measure(
-        Ending("s1", "full", start_register_mwh=start, end_register_mwh=end, powered=powered), reading
-    )
-    known = [value for value in (start, end, *(last or ())) if value is not None]
-    assert 0 <= energy_mwh <= (max(known) - min(known) if known else 0)
-    if flag is None and powered is not False:
-        assert end is not None
-
-
 def test_settled_session_has_everything_of_the_bill() -> None:
     """One end carries reason, registers, energy, seconds, both fees and the tariff it was started under."""
     (ending,) = look(RUNNING, news(OVER, ended())).endings
-    body = settle(RUNNING, ending)
+    body = settle(RUNNING, ending, AT, COUNTER)
     assert (body.order, body.port, body.reason, body.detail, body.age_ms) == ("o1", 1, "full", "tail", 1250)
     assert (body.start_register_mwh, body.end_register_mwh, body.energy_wh) == (1_000_000, 1_400_600, 401)
     assert (body.electricity_fen, body.service_fen, body.tariff_version) == (21, 12, "t1")
@@ -280,7 +234,7 @@ def test_settled_session_has_everything_of_the_bill() -> None:
 
 def test_long_words_of_guard_do_not_break_the_record() -> None:
     """Reason and detail are cut to what a body may hold."""
-    body = settle(RUNNING, Ending("s1", "r" * 300, "d" * 300, powered=True))
+    body = settle(RUNNING, Ending("s1", "r" * 300, "d" * 300, powered=True), AT, COUNTER)
     assert msgspec.json.decode(canonical(body), type=type(body)) == body
 
 
@@ -381,11 +335,11 @@ def test_whatever_guard_says_a_session_ends_at_most_once_and_is_never_lost(
     for port, told, boot, step_s in heard:
         now += step_s
         events = (ended(),) if told else ()
-        decisions = decide(sessions, news(port, *events, boot=boot), now=now, at=AT, lease_s=60.0, checkpoint_s=60.0)
+        decisions = decide(sessions, news(port, *events, boot=boot), now=now, at=AT, terms=TERMS)
         after = dict(decisions.sessions)
         for ending in decisions.endings:
             before = sessions[ending.session]
-            body = leg_end(before, ending) if ending.cause else settle(before, ending)
+            body = (leg_end if ending.cause else settle)(before, ending, AT, COUNTER)
             assert msgspec.json.decode(canonical(body), type=type(body)) == body
             if isinstance(body, LegEnded):
                 after[ending.session] = paused(before, body, AT)

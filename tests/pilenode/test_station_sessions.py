@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 import pytest
 
+from config.tariff import flat_schedule
 from pilenode.ipc.messages import (
     Done,
     GetEvents,
@@ -20,12 +21,13 @@ from pilenode.ipc.messages import (
     Renew,
     StartReply,
 )
+from pilenode.ipc.wish import Wish
 from pilenode.station.entries import JournalConflictError, JournalFailedError, NewFact
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
-from pilenode.station.keeper import Terms
 from pilenode.station.sessions import Sessions, StartRequest
+from pilenode.station.terms import Terms
 from pilenode.upstream.facts import (
     Boot,
     EnergyFlag,
@@ -36,8 +38,8 @@ from pilenode.upstream.facts import (
     SessionEnded,
     SessionStarted,
     StartRefused,
-    TariffTerms,
 )
+from tests.pilenode.bills import ANY_POWER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -48,7 +50,8 @@ if TYPE_CHECKING:
 TERMS = Terms(
     lease_s=60.0,
     checkpoint_s=60.0,
-    tariff=TariffTerms(version="t1", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300),
+    tariff=lambda: flat_schedule("t1", 520, 300),
+    counters=ANY_POWER,
 )
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
@@ -62,9 +65,9 @@ class Station:
         self.sessions = Sessions(self.journal, self.link, TERMS, PlainHouse())
         self._closed = False
 
-    async def start(self, port: int = 1, order: str = "o1", plan: Plan | None = None) -> StartReply | Refused:
+    async def start(self, port: int = 1, order: str = "o1", plan: Wish | None = None) -> StartReply | Refused:
         """Start a session."""
-        return await self.sessions.start(StartRequest(port, order, plan or Plan(), "cli", "test"))
+        return await self.sessions.start(StartRequest(port, order, plan or Wish(), "cli", "test"))
 
     async def ticks(self, count: int = 1) -> None:
         """Tick."""
@@ -130,13 +133,13 @@ def test_start_is_durable_before_guard_is_asked(tmp_path: Path, guard: FakeGuard
                 seen.append(running.journal.status().last_seq)
 
         guard.before_answer = look
-        reply = await running.start(plan=Plan(energy_wh=500))
+        reply = await running.start(plan=Wish(energy_wh=500))
         assert isinstance(reply, StartReply)
         (fact,) = await running.facts(FactKind.SESSION_STARTED)
         assert (fact.session, seen) == (reply.session, [fact.seq])
         body = msgspec.json.decode(fact.body, type=SessionStarted)
         assert (body.order, body.port, body.source, body.by) == ("o1", 1, "cli", "test")
-        assert (body.plan, body.tariff, body.guard_boot) == (Plan(energy_wh=500), TERMS.tariff, "boot-1")
+        assert (body.plan, body.tariff, body.guard_boot) == (Wish(energy_wh=500), TERMS.tariff(), "boot-1")
         (grant,) = [request for request in guard.requests if isinstance(request, Grant)]
         assert grant == Grant(port=1, session=reply.session, ttl_s=60.0, plan=Plan(energy_wh=500))
 
@@ -162,8 +165,8 @@ def test_same_order_is_the_same_session(tmp_path: Path, guard: FakeGuard) -> Non
     play(tmp_path, guard, story)
 
 
-@pytest.mark.parametrize(("port", "plan"), [(2, Plan()), (1, Plan(energy_wh=1)), (1, Plan(duration_s=1))])
-def test_same_order_with_other_content_is_a_conflict(tmp_path: Path, guard: FakeGuard, port: int, plan: Plan) -> None:
+@pytest.mark.parametrize(("port", "plan"), [(2, Wish()), (1, Wish(energy_wh=1)), (1, Wish(duration_s=1))])
+def test_same_order_with_other_content_is_a_conflict(tmp_path: Path, guard: FakeGuard, port: int, plan: Wish) -> None:
     """An order id stands for one port and one plan for ever."""
 
     async def story(running: Station) -> None:
@@ -446,7 +449,9 @@ def test_kill_between_start_and_grant_ends_as_never_energised(tmp_path: Path, gu
     """A start that guard was never asked for is closed as what it is, once."""
 
     async def story(running: Station) -> None:
-        body = SessionStarted(order="o1", port=1, source="cli", tariff=TERMS.tariff, guard_boot="boot-1")
+        body = SessionStarted(
+            order="o1", port=1, source="cli", tariff=TERMS.tariff(), tariff_version="t1", guard_boot="boot-1"
+        )
         await running.journal.append([NewFact(FactKind.SESSION_STARTED, body, "s1")])
         await running.close()
         for _ in range(2):

@@ -13,14 +13,23 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from pilenode.ipc.messages import GetEvents, GetSnapshot, Grant, Plan, Refused, StartReply
+from config.schema_session import Session
+from config.tariff import flat_schedule
+from pilenode.ipc.messages import GetEvents, GetSnapshot, Grant, Refused, StartReply
+from pilenode.ipc.wish import Wish
+from pilenode.station.acts import Acts
 from pilenode.station.guard_link import GuardLink
-from pilenode.station.house import PlainHouse, Wait
+from pilenode.station.house import CabinetHouse
 from pilenode.station.journal import Journal
-from pilenode.station.keeper import Terms
-from pilenode.station.sessions import Sessions, StartRequest
+from pilenode.station.load_control import LoadControl
+from pilenode.station.load_desk import LoadDesk
+from pilenode.station.load_values import LoadRules
+from pilenode.station.sessions import Load, Sessions, StartRequest
+from pilenode.station.terms import Terms
 from pilenode.station.wallclock import ClockQuality, Stamp
-from pilenode.upstream.facts import FactKind, LegEnded, LegStarted, SessionEnded, TariffTerms
+from pilenode.station.windows import hours_of
+from pilenode.upstream.facts import FactKind, LegEnded, LegStarted, SessionEnded
+from tests.pilenode.bills import ANY_POWER
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -28,17 +37,16 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pilenode.ipc.messages import GuardReply, GuardRequest, PortSnapshot, Snapshot
+    from pilenode.ipc.messages import GuardReply, GuardRequest
     from pilenode.station.entries import NewFact
-    from pilenode.station.house import End
-    from pilenode.station.session import OpenSession
     from tests.pilenode.conftest import FakeGuard
 
 Result = TypeVar("Result")
 TERMS = Terms(
     lease_s=60.0,
     checkpoint_s=60.0,
-    tariff=TariffTerms(version="t1", electricity_milli_yuan_per_kwh=520, service_milli_yuan_per_kwh=300),
+    tariff=lambda: flat_schedule("t1", 520, 300),
+    counters=ANY_POWER,
 )
 
 
@@ -99,15 +107,9 @@ class FrailLink(GuardLink):
         return await self._steps.step(super().request(request))
 
 
-class PatientHouse(PlainHouse):
-    """Every session goes on after a loss of power."""
-
-    def after_loss(
-        self, session: OpenSession, cause: str, port: PortSnapshot | None, snapshot: Snapshot, now: Stamp
-    ) -> End | Wait:
-        """Keep it."""
-        del session, cause, port, snapshot, now
-        return Wait()
+#: Room for everybody, and no dwell: what is tried here is the order of things, not the plan.
+RULES = LoadRules(budget_a=100.0, min_off_s=0.0, close_stagger_s=0.2)
+POLICY = Session(resume_stagger_s=0)
 
 
 class Machine:
@@ -117,6 +119,7 @@ class Machine:
         self.guard = guard
         self.boot = "boot-a"
         self.boottime_ms = 1_000_000
+        self.wall_ms = 1_790_000_000_000
         self.deaths = 0
         self._path = directory / "j.db"
         self._steps = steps
@@ -125,19 +128,25 @@ class Machine:
 
     def stamp(self) -> Stamp:
         """Return the present moment."""
-        return Stamp(self.boot, self.boottime_ms, 1_790_000_000_000 + self.boottime_ms, ClockQuality.NTP)
+        return Stamp(self.boot, self.boottime_ms, self.wall_ms, ClockQuality.NTP)
 
     def pass_time(self, seconds: float) -> None:
         """Let time go by."""
         self.boottime_ms += round(seconds * 1000)
+        self.wall_ms += round(seconds * 1000)
 
     async def alive(self) -> Sessions:
         """Return the station, started anew if it is dead, after it has looked around."""
         if self._station is None:
             journal = FrailJournal(self._path, self.stamp, self._steps)
             link = FrailLink(str(self.guard.path), self._steps)
-            self._station = (journal, link, Sessions(journal, link, TERMS, PatientHouse(), self.stamp))
-            await self._station[2].tick()  # as the process does before it listens
+            house = CabinetHouse(POLICY, hours_of(POLICY, "Asia/Shanghai"), 36_000, lambda _: None)
+            budget = LoadDesk(RULES.budget_a)
+            plan = LoadControl(RULES, budget, self.stamp)
+            acts = Acts(journal, (budget, plan.queue), self.stamp)
+            sessions = Sessions(journal, link, TERMS, house, self.stamp, Load(plan, acts.catch_up))
+            self._station = (journal, link, sessions)
+            await sessions.tick()  # as the process does before it listens
         return self._station[2]
 
     async def bury(self) -> None:
@@ -176,7 +185,7 @@ class Machine:
 
 async def life(machine: Machine) -> StartReply | Refused:
     """Live through a start, two interruptions of the power, a stop and its settlement."""
-    request = StartRequest(1, "order-1", Plan(energy_wh=900), "upstream", "c1")
+    request = StartRequest(1, "order-1", Wish(energy_wh=900), "upstream", "c1")
     guard = machine.guard
     await machine.ticks(1)
     reply = await machine.do(lambda sessions: sessions.start(request))
@@ -186,8 +195,9 @@ async def life(machine: Machine) -> StartReply | Refused:
         guard.end(1, "shed", 1_250_000)  # the load plan takes it off
     await machine.ticks(4)
     await machine.power(1_300_000, 1_250_000)
-    guard.restart("boot-2")  # the power of the cabinet fails and comes back
-    machine.boot, machine.boottime_ms = "boot-b", 0
+    guard.restart("boot-2")  # the power of the cabinet fails and comes back after five minutes
+    guard.set(1, register_mwh=1_310_000)
+    machine.boot, machine.boottime_ms, machine.wall_ms = "boot-b", 20_000, machine.wall_ms + 300_000
     await machine.bury()
     await machine.ticks(5)
     await machine.power(1_400_000, 1_310_000)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from config.tariff import flat_schedule
+from pilenode import clock
 from pilenode.station import sync as module
 from pilenode.station.acts import Acts
 from pilenode.station.commands import Commands
@@ -16,13 +18,14 @@ from pilenode.station.entries import NewFact
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
-from pilenode.station.keeper import Terms
 from pilenode.station.report import report
 from pilenode.station.sessions import Sessions
 from pilenode.station.sync import Sync, Timing
-from pilenode.station.wallclock import stamp
-from pilenode.upstream.contract import Ack, Command, IncomingCommand, UpstreamLostError
-from pilenode.upstream.facts import Boot, FactKind, TariffTerms
+from pilenode.station.terms import Terms
+from pilenode.station.timekeeper import WallClock
+from pilenode.station.wallclock import FLOOR_MS, ClockQuality, Reading, stamp
+from pilenode.upstream.contract import Ack, Command, IncomingCommand, Time, UpstreamLostError
+from pilenode.upstream.facts import Boot, FactKind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 TERMS = Terms(
     lease_s=60.0,
     checkpoint_s=60.0,
-    tariff=TariffTerms(version="t", electricity_milli_yuan_per_kwh=0, service_milli_yuan_per_kwh=0),
+    tariff=lambda: flat_schedule("t", 0, 0),
 )
 
 
@@ -49,7 +52,7 @@ class LoopLink:
         self.batches: list[FactBatch] = []
         self.states: list[StateReport] = []
         self.results: list[CommandResult] = []
-        self.heard: asyncio.Queue[Ack | IncomingCommand | None] = asyncio.Queue()
+        self.heard: asyncio.Queue[Ack | Time | IncomingCommand | None] = asyncio.Queue()
         self.lost = False
         self.breaks_when_left = False
 
@@ -77,7 +80,7 @@ class LoopLink:
         self._check()
         self.results.append(result)
 
-    async def incoming(self) -> AsyncIterator[Ack | IncomingCommand]:
+    async def incoming(self) -> AsyncIterator[Ack | Time | IncomingCommand]:
         """Yield what is put in; None cuts the connection."""
         try:
             while (message := await self.heard.get()) is not None:
@@ -122,12 +125,14 @@ class Bench:
         self.guard_link = GuardLink(str(guard.path))
         self.sessions = Sessions(self.journal, self.guard_link, TERMS, PlainHouse())
         self.upstream = LoopUpstream()
+        self.wall = WallClock(lambda: Reading(clock.boot_id(), clock.boottime_ms(), 0))
         self.sync = Sync(
             self.journal,
             self.upstream,
             Commands(self.journal, self.sessions, Acts(self.journal, ())),
             lambda: report(self.sessions.snapshot, stamp(), journal_ok=True),
             Timing(retry_base_s=0.01, retry_cap_s=0.02, ack_timeout_s=ack_timeout_s),
+            self.wall,
         )
 
     @property
@@ -326,6 +331,45 @@ def test_end_is_obeyed_although_the_connection_breaks_in_the_same_moment(tmp_pat
             await bench.journal.close()
 
     asyncio.run(main())
+
+
+def test_the_time_that_answers_the_hello_is_believed(tmp_path: Path, guard: FakeGuard) -> None:
+    """The backend tells the time, the station keeps it; an absurd one is dropped and the connection stands."""
+
+    async def story(bench: Bench) -> None:
+        await bench.until(lambda: bench.link.hellos)
+        asked_ms = bench.link.hellos[0].asked_ms
+        assert asked_ms is not None
+        await bench.link.heard.put(Time(wall_ms=5, asked_ms=asked_ms))
+        await bench.link.heard.put(Time(wall_ms=FLOOR_MS + 5, asked_ms=asked_ms - 1))
+        await bench.until(lambda: bench.wall.refused.total() == 2)
+        assert bench.wall.stamp().clock is ClockQuality.NONE
+        await bench.link.heard.put(Time(wall_ms=FLOOR_MS + 5, asked_ms=asked_ms))
+        await bench.until(lambda: bench.wall.stamp().clock is ClockQuality.SERVER)
+        assert 0 <= bench.wall.stamp().wall_ms - FLOOR_MS < 60_000
+        assert len(bench.upstream.links) == 1
+
+    play(tmp_path, guard, story)
+
+
+def test_the_time_is_asked_for_until_it_is_told_and_then_rarely(
+    tmp_path: Path, guard: FakeGuard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backend that was away when the hello went out is asked again; one that told it is left alone for hours."""
+    monkeypatch.setattr(module, "_NO_TIME_S", 0.02)
+
+    async def story(bench: Bench) -> None:
+        await bench.until(lambda: len(bench.link.hellos) >= 3)
+        asked = bench.link.hellos[-1].asked_ms
+        await bench.link.heard.put(Time(wall_ms=FLOOR_MS + 5, asked_ms=asked))
+        await bench.until(lambda: bench.wall.stamp().clock is ClockQuality.SERVER)
+        known = len(bench.link.hellos)
+        await asyncio.sleep(0.5)
+        assert len(bench.link.hellos) == known
+        monkeypatch.setattr(module, "_TIME_S", 0.02)
+        assert bench.sync._time_is_due()
+
+    play(tmp_path, guard, story)
 
 
 def command(name: str, port: int = 1) -> IncomingCommand:

@@ -10,17 +10,19 @@ import pytest
 
 from config.load import load
 from config.schema import Inlet
-from pilenode.ipc.messages import Done, PeriodicTest, Plan, PortSnapshot, Refused, RunTest
+from config.tariff import flat_schedule
+from pilenode.ipc.messages import Done, PeriodicTest, PortSnapshot, Refused, RunTest
+from pilenode.ipc.wish import Wish
 from pilenode.station.entries import NewFact
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
-from pilenode.station.keeper import Terms
 from pilenode.station.periodic import FAILED_PAUSE_S, IDLE_S, PAUSE_S
 from pilenode.station.sessions import Sessions, StartRequest
+from pilenode.station.terms import Terms
 from pilenode.station.tests_runner import Prover
 from pilenode.station.wallclock import ClockQuality, Stamp
-from pilenode.upstream.facts import Fact, FactKind, PeriodicResult, TariffTerms
+from pilenode.upstream.facts import Fact, FactKind, PeriodicResult
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from config.schema import Config
     from tests.pilenode.conftest import FakeGuard, LimitedFiles
 
-TERMS = Terms(60.0, 60.0, TariffTerms(version="t", electricity_milli_yuan_per_kwh=0, service_milli_yuan_per_kwh=0))
+TERMS = Terms(60.0, 60.0, lambda: flat_schedule("t", 0, 0))
 NOON = 1_800_000_000_000
 PROBES = {1: 25.0, 2: 26.0, 3: 24.0}
 
@@ -75,7 +77,7 @@ class Bench:
 
     async def start(self, port: int) -> None:
         """Ask for a start, by the clock of the bench."""
-        await self.sessions.start(StartRequest(port, f"o{self.seconds}", plan=Plan(), source="cli"))
+        await self.sessions.start(StartRequest(port, f"o{self.seconds}", plan=Wish(), source="cli"))
         self.sessions.asked_s = self.seconds
 
     def asked(self) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from pilenode.ipc.messages import Plan
+from config.tariff import flat_schedule
+from pilenode.ipc.wish import Wish
 from pilenode.upstream.contract import Ack, Command, FactBatch, Hello, Live, down, up
 from pilenode.upstream.dialect import PATIENCE_S, PROBE_S, RETRY_5_S, Dialect, Version
 from pilenode.upstream.facts import (
@@ -15,7 +16,6 @@ from pilenode.upstream.facts import (
     Fact,
     FactKind,
     SessionStarted,
-    TariffTerms,
     canonical,
     link,
 )
@@ -67,7 +67,14 @@ def test_every_kind_of_fact_has_a_body_and_a_stable_word() -> None:
     assert set(BODY_TYPES) == set(FactKind)
     assert sorted(FactKind) == [
         "act_refused",
+        "anchor",
         "boot",
+        "budget_set",
+        "card_allowed",
+        "card_denied",
+        "card_forgotten",
+        "card_learned",
+        "cards_set",
         "checkpoint",
         "command_result",
         "facts_removed",
@@ -75,14 +82,21 @@ def test_every_kind_of_fact_has_a_body_and_a_stable_word() -> None:
         "fault_found",
         "fault_latched",
         "fault_reset",
+        "inspected",
+        "ledger_updated",
         "leg_ended",
         "leg_started",
+        "lock_lifted",
+        "lock_set",
         "log_salvaged",
+        "queue_left",
         "removed",
         "session_ended",
         "session_modified",
         "session_started",
+        "start_queued",
         "start_refused",
+        "tariff_set",
         "tested",
     ]
 
@@ -93,8 +107,9 @@ def test_canonical_body_is_sorted_and_decodes_to_itself() -> None:
         order="o",
         port=1,
         source="cli",
-        plan=Plan(duration_s=5),
-        tariff=TariffTerms(version="t", electricity_milli_yuan_per_kwh=1, service_milli_yuan_per_kwh=2),
+        plan=Wish(duration_s=5),
+        tariff=flat_schedule("t", 1, 2),
+        tariff_version="t",
         guard_boot="g",
     )
     encoded = canonical(body)

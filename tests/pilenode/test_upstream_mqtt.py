@@ -20,11 +20,13 @@ from hil_rig.broker import Broker, find_mosquitto, free_port
 from pilenode.upstream import dialect
 from pilenode.upstream.contract import (
     MAX_ACK_BYTES,
+    MAX_TIME_BYTES,
     Ack,
     Command,
     Hello,
     IncomingCommand,
     Live,
+    Time,
     UpstreamLostError,
     down,
     up,
@@ -166,6 +168,27 @@ def test_what_makes_no_sense_is_dropped_and_counted(broker: Broker) -> None:
             async with asyncio.timeout(5):
                 assert await anext(link.incoming()) == IncomingCommand(b"{}", retained=False)
         assert (adapter.dropped["malformed_ack"], adapter.dropped["oversized"]) == (5, 2)
+
+    asyncio.run(main())
+
+
+def test_a_time_that_was_kept_by_the_broker_is_dropped(broker: Broker) -> None:
+    """Nobody knows how old it is. One sent now arrives; one that is no time, or too large, is counted."""
+    told = Time(wall_ms=1, asked_ms=2)
+
+    async def main() -> None:
+        adapter = upstream(broker.url)
+        async with watcher(broker) as backend:
+            await backend.publish(down(NODE, "time"), msgspec.json.encode(told), qos=1, retain=True)
+            async with adapter.connect() as link:
+                await backend.publish(down(NODE, "time"), b'{"wall_ms":-1}', qos=1)
+                await backend.publish(down(NODE, "time"), b" " * (MAX_TIME_BYTES + 1), qos=1)
+                await backend.publish(down(NODE, "time"), msgspec.json.encode(Time(wall_ms=3)), qos=1)
+                async with asyncio.timeout(5):
+                    assert await anext(link.incoming()) == Time(wall_ms=3)
+            await backend.publish(down(NODE, "time"), b"", qos=1, retain=True)
+        assert adapter.dropped["retained_time"] >= 1  # amqtt hands a kept message out twice
+        assert (adapter.dropped["malformed_time"], adapter.dropped["oversized"]) == (1, 1)
 
     asyncio.run(main())
 

@@ -63,6 +63,8 @@ def test_protection_comes_first() -> None:
             {"plan": Plan(deadline_s=105.0), "status": PortStatus.ARMED, "closed_at_s": None},
             ("planned_deadline", "105 s"),
         ),
+        ({"plan": Plan(deadline_s=105.1, for_hours=True)}, None),
+        ({"plan": Plan(deadline_s=105.0, for_hours=True)}, ("hours_ended", "105 s")),
         ({"plan": Plan(duration_s=100.1)}, None),
         ({"plan": Plan(duration_s=100.0)}, ("planned_duration", "100 s")),
         ({"plan": Plan(duration_s=100.0), "status": PortStatus.ARMED}, None),

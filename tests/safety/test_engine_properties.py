@@ -149,7 +149,7 @@ def test_a_refusal_leaves_the_state_unchanged(moments: list[Moment], request: Re
         assert with_request == without
 
 
-PLANS = st.builds(Plan, *[st.none() | st.floats(0.001, 500.0)] * 3, st.booleans())
+PLANS = st.builds(Plan, *[st.none() | st.floats(0.001, 500.0)] * 3, st.booleans(), st.booleans())
 
 
 @settings(max_examples=100, deadline=None)
@@ -182,5 +182,6 @@ def test_an_amendment_gives_nothing_but_a_plan(moments: list[Moment], port: int,
 def _planned(plan: Plan) -> set[str]:
     """Return the endings that a plan can have."""
     by_energy = "planned_amount" if plan.for_amount else "planned_energy"
-    limits = {by_energy: plan.energy_wh, "planned_duration": plan.duration_s, "planned_deadline": plan.deadline_s}
+    by_clock = "hours_ended" if plan.for_hours else "planned_deadline"
+    limits = {by_energy: plan.energy_wh, "planned_duration": plan.duration_s, by_clock: plan.deadline_s}
     return {reason for reason, limit in limits.items() if limit is not None}

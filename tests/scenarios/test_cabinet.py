@@ -17,7 +17,7 @@ from hil_rig.harness import Harness, Setup, wait
 from hil_rig.loads import constant
 from hil_rig.upstream import BackendProcess, send
 from pilenode.ipc.client import RequestError
-from pilenode.ipc.messages import Plan
+from pilenode.ipc.wish import Wish
 from pilenode.upstream.contract import Command
 from pilenode.upstream.facts import FactKind
 
@@ -97,7 +97,7 @@ def test_sessions_that_end_while_the_broker_is_gone_arrive_once(site: Site) -> N
     cabinet, store = site.cabinet, site.backend.store
     for port in (1, 2, 3):
         cabinet.rig.plug(port, constant(200.0, speed=100.0))
-        cabinet.order(port, f"o-{port}", Plan(duration_s=2.0))
+        cabinet.order(port, f"o-{port}", Wish(duration_s=2))
     site.broker.kill()
     wait("sessions end offline", lambda: not cabinet.status().sessions, 20.0)
     status = cabinet.status()
@@ -121,7 +121,7 @@ def alone(tmp_path: Path) -> Iterator[Harness]:
         yield cabinet
 
 
-def refusal(cabinet: Harness, port: int, order: str, plan: Plan | None = None) -> str:
+def refusal(cabinet: Harness, port: int, order: str, plan: Wish | None = None) -> str:
     """Return the code with which a start is refused."""
     with pytest.raises(RequestError) as caught:
         cabinet.order(port, order, plan)

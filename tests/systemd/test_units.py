@@ -98,6 +98,55 @@ def test_exposure_stays_low(unit: str, limit: float) -> None:
     assert result.returncode == 0, result.stdout
 
 
+#: What each drop-in of a reader opens, and for which group.
+READERS = {
+    "reader-serial.conf": ("dialout", r"char-tty(USB|ACM|AMA|S) rw"),
+    "reader-keyboard.conf": ("input", r"char-input r"),
+    "reader-gpio.conf": ("gpio", r"/dev/gpiochip[04] rw|char-spi rw"),
+}
+
+
+@pytest.mark.needs("systemd-analyze")
+def test_every_reader_at_once_is_understood_and_keeps_exposure_low(tmp_path: Path) -> None:
+    """All drop-ins together load without one remark, and the station stays at or below 2.0 of 10."""
+    root = own_root(tmp_path)
+    shutil.copytree(UNITS / "readers", root / "etc/systemd/system" / f"{STATION}.d")
+    result = verify(root)
+    assert (result.returncode, result.stderr) == (0, "")
+    command = ["systemd-analyze", f"--root={root}", "security", "--offline=true", "--no-pager", "--threshold=20"]
+    result = subprocess.run([*command, STATION], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    assert result.returncode == 0, result.stdout
+    assert "char-input:r" in result.stdout  # the drop-ins were looked at
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_reader_opens_what_its_kind_needs_and_nothing_else(name: str) -> None:
+    """Devices of its kind and their group; everything else of the unit stays, and without readers nothing is open."""
+    settings = read_unit(f"readers/{name}")
+    group, devices = READERS[name]
+    assert settings["SupplementaryGroups"] == [group]
+    assert [rule for rule in settings["DeviceAllow"] if not re.fullmatch(devices, rule)] == []
+    assert settings["DevicePolicy"] == ["closed"]
+    assert settings.keys() <= {
+        "SupplementaryGroups",
+        "PrivateDevices",
+        "DevicePolicy",
+        "DeviceAllow",
+        "Environment",
+        "Wants",
+        "After",
+    }
+    assert read_unit(STATION)["PrivateDevices"] == ["yes"]
+    assert "SupplementaryGroups" not in read_unit(STATION)
+
+
+def test_every_reader_has_a_drop_in_and_lgpio_a_place_for_its_pipe() -> None:
+    """Lgpio makes a named pipe in $LG_WD: the unit's own run-time directory."""
+    assert {path.name for path in (UNITS / "readers").iterdir()} == set(READERS)
+    folder = read_unit(STATION)["RuntimeDirectory"][0]
+    assert read_unit("readers/reader-gpio.conf")["Environment"] == [f"LG_WD=%t/{folder}"]
+
+
 ALL = {
     "NoNewPrivileges": "yes",
     "CapabilityBoundingSet": "",
@@ -292,11 +341,11 @@ def test_every_user_and_group_exists() -> None:
     """Users and groups of units, tmpfiles and udev rules are made by the sysusers file, or are Debian's own."""
     made = identities()
     users = {name for kind, name in made if kind == "u"}
-    groups = {name for _, name in made} | {"dialout", "root"}
-    for unit in (GUARD, OFF, STATION):
+    groups = {name for _, name in made} | {"dialout", "input", "root"}
+    for unit in (GUARD, OFF, STATION, *(f"readers/{name}" for name in READERS)):
         settings = read_unit(unit)
-        assert set(settings["User"]) <= users
-        assert {*settings["Group"], *" ".join(settings.get("SupplementaryGroups", [])).split()} <= groups
+        assert set(settings.get("User", [])) <= users
+        assert {*settings.get("Group", []), *" ".join(settings.get("SupplementaryGroups", [])).split()} <= groups
     for line in (UNITS / "pilenode.tmpfiles").read_text(encoding="utf-8").splitlines():
         if line[0] != "#":
             kind, path, mode, user, group, age = line.split()

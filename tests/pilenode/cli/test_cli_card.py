@@ -13,7 +13,7 @@ import pytest
 import serial
 
 from hil_rig.card_serial import Tty, rdm6300_frame
-from pilenode.cli.card import masked
+from pilenode.cli.card_watch import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

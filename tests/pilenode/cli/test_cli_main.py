@@ -288,6 +288,10 @@ def test_the_manual_is_complete_and_fresh(name: str, language: str) -> None:
     import msgspec  # noqa: PLC0415 - only this test looks inside
 
     from pilenode.ipc import messages  # noqa: PLC0415 - as above
+    from pilenode.ipc.wish import Wish  # noqa: PLC0415 - as above
+    from pilenode.station.ledger_entry import Entry, Step  # noqa: PLC0415 - as above
+    from pilenode.station.ledger_records import Check  # noqa: PLC0415 - as above
+    from pilenode.station.statistics import Row  # noqa: PLC0415 - as above
 
     text = (_ROOT / "docs" / name).read_text(encoding="utf-8")
     assert codes.renew(text, language) == text, f"run: python -m pilenode.cli.codes {language} docs/{name}"
@@ -302,10 +306,19 @@ def test_the_manual_is_complete_and_fresh(name: str, language: str) -> None:
         messages.Snapshot,
         messages.PortSnapshot,
         messages.SessionRecord,
-        messages.Plan,
+        Wish,
         messages.StartReply,
         messages.SessionsReply,
         messages.PeriodicTest,
+        messages.LockShown,
+        messages.LedgerShown,
+        messages.Place,
+        Row,
+        Entry,
+        Step,
+        Check,
+        messages.ReaderReport,
+        messages.CardsReport,
     ):
         for field in msgspec.structs.fields(struct):
             assert f"`{field.name}`" in text or f'"{field.name}"' in text, f"{field.name} is missing in {name}"

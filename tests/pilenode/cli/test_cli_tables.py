@@ -16,7 +16,15 @@ import pytest
 from rich.cells import cell_len
 
 from pilenode.cli import tables
-from pilenode.ipc.messages import LineSnapshot, Refused, SessionRecord, SessionsReply, StatusReply, UnitCounts
+from pilenode.ipc.messages import (
+    ClockStatus,
+    LineSnapshot,
+    Refused,
+    SessionRecord,
+    SessionsReply,
+    StatusReply,
+    UnitCounts,
+)
 from safety.catalogue import CATALOGUE
 from safety.port import PortStatus
 
@@ -28,6 +36,16 @@ if TYPE_CHECKING:
     Run = Callable[..., tuple[int, str, str]]
 
 SESSION = "01HK153X00ABCDEFGHJKMNPQR1"
+
+SERVED = ClockStatus(
+    quality="server",
+    wall_ms=1_800_000_000_000,
+    boottime_ms=100_000,
+    uncertainty_ms=1201,
+    system_quality="none",
+    system_ahead_ms=3650 * 86_400_000,
+    anchor_age_ms=61_000,
+)
 
 
 def test_every_state_of_a_port_has_words() -> None:
@@ -128,6 +146,34 @@ def test_trouble_of_upstream_and_journal_is_shown(run: Run, station: FakeStation
     assert "failed disk full" in out
     station.reply = msgspec.structs.replace(cabinet, upstream_url=None, upstream_connected=False)
     assert "not configured" in run("status")[1]
+
+
+@pytest.mark.parametrize(
+    ("language", "clock", "words"),
+    [
+        ("en", SERVED, ["told by the backend [server]", "±2s", "system 87600h00 fast", "anchored 1m01 ago"]),
+        ("zh", SERVED, ["平台授时 [server]", "±2s", "系统时钟快 87600h00", "锚点 1m01 前"]),
+        ("en", msgspec.structs.replace(SERVED, system_ahead_ms=-1001), ["system 1s slow"]),
+        ("zh", msgspec.structs.replace(SERVED, quality="none", uncertainty_ms=None), ["时间不可信 [none]"]),
+        ("en", msgspec.structs.replace(SERVED, quality="ntp"), ["network time [ntp]"]),
+        ("en", msgspec.structs.replace(SERVED, quality="rtc"), ["hardware clock [rtc]"]),
+        ("en", msgspec.structs.replace(SERVED, quality="gps"), ["gps [gps]"]),
+    ],
+)
+def test_status_tells_what_is_believed_of_the_time(
+    run: Run, station: FakeStation, cabinet: StatusReply, language: str, clock: ClockStatus, words: list[str]
+) -> None:
+    """Its source, how wrong it may be, how far off the system's own clock is, and when it was last written down."""
+    station.reply = msgspec.structs.replace(cabinet, clock=clock)
+    flat = re.sub(r"\s+", " ", run("status", "--lang", language)[1])
+    for word in words:
+        assert word in flat
+    quiet = msgspec.structs.replace(clock, system_ahead_ms=1000, anchor_age_ms=None)
+    station.reply = msgspec.structs.replace(cabinet, clock=quiet)
+    flat = run("status", "--lang", "en")[1]
+    assert "system 1s" not in flat
+    assert "anchored" not in flat
+    assert ("±" in flat) is (clock.uncertainty_ms is not None)
 
 
 def test_fees_are_exact() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from pilenode.ipc.messages import (
     Done,
-    Plan,
+    Modify,
     Refused,
     ResetFault,
     SessionRecord,
@@ -22,6 +22,7 @@ from pilenode.ipc.messages import (
     StatusReply,
     Stop,
 )
+from pilenode.ipc.wish import Change, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,10 +47,36 @@ def test_start_sends_the_plan_and_prints_the_session(run: Run, station: FakeStat
     first, second = station.asked
     assert isinstance(first, Start)
     assert isinstance(second, Start)
-    assert (first.port, first.plan) == (3, Plan(energy_wh=500, duration_s=5400))
+    assert (first.port, first.plan) == (3, Wish(energy_wh=500, duration_s=5400))
     assert first.by.startswith("cli:")
-    assert second.plan == Plan()
+    assert second.plan == Wish()
     assert first.order != second.order
+
+
+def test_clock_time_and_money_arrive_as_integers(run: Run, station: FakeStation) -> None:
+    """Ms since the epoch and fen, with energy and time beside them."""
+    station.reply = StartReply(session=SESSION, port=3)
+    run("start", "3", "--until", "2026-05-01T06:00+08:00", "--amount", "4.35", "--energy-wh", "300")
+    (asked,) = station.asked
+    assert isinstance(asked, Start)
+    assert asked.plan == Wish(energy_wh=300, until_ms=1_777_586_400_000, amount_fen=435)
+
+
+def test_modify_sends_what_changes_and_what_is_lifted(run: Run, station: FakeStation) -> None:
+    """For the session that is named, and only what was said; nothing at all is misuse and asks nobody."""
+    station.reply = Done()
+    status, out, _ = run(
+        "modify", "3", "--session", SESSION, "--minutes", "60", "--without", "amount", "--without", "energy"
+    )
+    assert (status, out) == (0, "The plan on port 3 was changed.\n")
+    (asked,) = station.asked
+    assert isinstance(asked, Modify)
+    assert (asked.port, asked.session) == (3, SESSION)
+    assert asked.change == Change(duration_s=3600, without=("amount_fen", "energy_wh"))
+    assert asked.by.startswith("cli:")
+    for wrong in (("--session", SESSION), ("--minutes", "60"), ("--session", SESSION, "--without", "money")):
+        assert run("modify", "3", *wrong)[0] == 2
+    assert len(station.asked) == 1
 
 
 def test_a_repeated_order_is_told_as_such(run: Run, station: FakeStation) -> None:
@@ -127,13 +154,13 @@ def test_wrong_usage_asks_nothing_and_is_status_2(
         assert err.splitlines()[-1].startswith(second)
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "nan", "-nan", "inf", "100000.1", "x", ""])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "-nan", "inf", "100000.1", "100001", "1.5", "x", ""])
 def test_a_number_out_of_range_is_told_with_the_range(run: Run, value: str) -> None:
     """Whatever is no usable number is answered with the numbers that are."""
     _, _, err = run("start", "1", f"--energy-wh={value}")
-    assert "'--energy-wh': expected a number above 0 up to 100000." in err
+    assert "'--energy-wh': expected a number from 1 up to 100000." in err
     _, _, err = run("start", "1", f"--energy-wh={value}", "--lang", "zh")
-    assert "'--energy-wh' 的值不对：应大于 0，且不大于 100000。" in err
+    assert "'--energy-wh' 的值不对：应为 1 至 100000 的数。" in err
 
 
 @pytest.mark.parametrize(

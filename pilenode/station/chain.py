@@ -1,0 +1,36 @@
+"""Checks the hash chain of a log while it is read from its beginning. Pure."""
+
+from __future__ import annotations
+
+from pilenode.upstream.facts import GENESIS, Fact, link
+
+
+class Chain:
+    """Takes every fact of a log in order. ``broken_at``: the first ``seq`` that does not follow, None so far.
+
+    ``seq`` and ``hash`` are the head: the newest fact and its link in hex (of the empty log: 0 and zeros). After a
+    break the chain goes on from what stands in the log, so that the head is always told.
+    """
+
+    def __init__(self, log_id: str) -> None:
+        self.broken_at: int | None = None
+        self.log_id = log_id
+        self.seq = 0
+        self._last = GENESIS
+
+    @property
+    def hash(self) -> str:
+        """Return the link of the newest fact, hex."""
+        return self._last.hex()
+
+    def take(self, fact: Fact) -> None:
+        """Check one more fact."""
+        computed = link(self._last, self.log_id, fact)
+        if (fact.seq != self.seq + 1 or computed.hex() != fact.hash) and self.broken_at is None:
+            self.broken_at = fact.seq
+        self.seq = fact.seq
+        try:
+            stored = bytes.fromhex(fact.hash)
+        except ValueError:
+            stored = computed
+        self._last = stored
