@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 #: Cuts of one recorded piece of work, and how long such a piece is.
 PIECE_CUTS: Final = 500
 PIECE_STEPS: Final = 150
+#: A busy machine may take long to open a file; that is no loss.
+_ATTEMPTS: Final = 20
 _POLICY: Final = JournalPolicy(reserve_bytes=0)
 
 
@@ -85,6 +87,16 @@ class Outcome:
         return self.lost or self.gap or self.corrupt or self.mark or self.dead
 
 
+async def _recovered(journal: Journal) -> None:
+    """Open the journal as station does: trouble is tried again. Raises JournalFailedError when it does not pass."""
+    for _ in range(_ATTEMPTS):
+        with suppress(JournalFailedError):
+            await journal.recover()
+            return
+        await asyncio.sleep(0.5)
+    await journal.recover()
+
+
 def examine(directory: Path, told: Told) -> Outcome:
     """Open what a cut has left in ``directory`` with the real journal and compare it with what was promised."""
     path = directory / NAME
@@ -93,7 +105,7 @@ def examine(directory: Path, told: Told) -> Outcome:
     async def opened() -> tuple[str, bool, int, int]:
         journal = Journal(path, policy=_POLICY)
         try:
-            await journal.recover()
+            await _recovered(journal)
             found = journal.status()
             await journal.append([NewFact(FactKind.BOOT, Boot(version="after"))])
         finally:
