@@ -138,7 +138,7 @@ class Answers:
             problem = error.problem
         # Read after the sessions: where one of them is missing because it has ended, its end counts as unsent.
         status = self._journal.status()
-        problem = status.problem or problem
+        problem = status.trouble or problem
         records = [record(facts, status.acked_seq, known) for facts in found]
         upstream, sync = self.upstream or (None, None)
         protocol = sync.protocol if sync is not None else None

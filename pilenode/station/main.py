@@ -26,6 +26,7 @@ from pilenode.station.card_service import CardService
 from pilenode.station.commands import Commands
 from pilenode.station.control import ControlServer
 from pilenode.station.energy import Counter, counter_of
+from pilenode.station.entries import JournalPolicy
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import CabinetHouse
 from pilenode.station.journal import Journal
@@ -52,6 +53,7 @@ EXIT_BUG: Final = 1
 EXIT_CANNOT_START: Final = 2
 
 JOURNAL_FILE: Final = "journal.db"
+_MB: Final = 1024 * 1024
 
 
 def run(config: Config) -> int:
@@ -68,6 +70,17 @@ def run(config: Config) -> int:
         return EXIT_CANNOT_START
     with lock:
         return asyncio.run(Station(config).run())
+
+
+def _policy(config: Config) -> JournalPolicy:
+    table = config.journal
+    return JournalPolicy(
+        ballast_bytes=table.ballast_mb * _MB,
+        reserve_bytes=table.reserve_mb * _MB,
+        budget_bytes=table.budget_mb * _MB,
+        telemetry_days=table.telemetry_days,
+        record_days=table.record_days,
+    )
 
 
 def counters(config: Config) -> dict[int, Counter]:
@@ -95,7 +108,9 @@ class Station:
         self._notifier = Notifier()
         self._stop = asyncio.Event()
         self._wall = WallClock()
-        self._journal = Journal(Path(config.station.data_dir) / JOURNAL_FILE, now=self._wall.stamp)
+        self._journal = Journal(
+            Path(config.station.data_dir) / JOURNAL_FILE, now=self._wall.stamp, policy=_policy(config)
+        )
         self._timekeeper = Timekeeper(self._journal, self._wall)
         self._guard = GuardLink(config.guard.socket)
         terms = Terms(
@@ -173,6 +188,7 @@ class Station:
         self._notifier.ready("running")
         tasks = {
             asyncio.create_task(self._keep_step()),
+            asyncio.create_task(self._journal.run()),
             asyncio.create_task(self._prover.run()),
             asyncio.create_task(self._oversight.follow(self._acts)),
             asyncio.create_task(self._timekeeper.run()),
@@ -211,7 +227,7 @@ class Station:
         return report(
             self._sessions.snapshot,
             self._wall.stamp(),
-            journal_ok=self._journal.status().problem is None,
+            journal_ok=self._journal.status().ok,
             tests=self._prover.reports(),
             locks=self._oversight.locks(),
             ledger=self._oversight.ledger(),

@@ -22,6 +22,7 @@ from pilenode.ipc.acts import CardId
 from pilenode.ipc.messages import Identifier, PortNumber, Words
 from pilenode.ipc.wish import Wish
 from pilenode.upstream.facts_cards import CardAllowed, CardDenied, CardForgotten, CardLearned, CardsSet
+from pilenode.upstream.facts_journal import FactsRemoved, LogSalvaged, Removed
 from pilenode.upstream.facts_ledger import Inspected, LedgerUpdated, LockLifted, LockSet
 from pilenode.upstream.facts_load import BudgetSet, QueueLeft, StartQueued
 from pilenode.upstream.facts_money import Payment, PowerTimes, Settlement, TariffSet, Usage
@@ -72,6 +73,9 @@ class FactKind(StrEnum):
     CARD_ALLOWED = "card_allowed"
     CARD_LEARNED = "card_learned"
     CARD_FORGOTTEN = "card_forgotten"
+    LOG_SALVAGED = "log_salvaged"
+    FACTS_REMOVED = "facts_removed"
+    REMOVED = "removed"  # never written: stands in the place of facts that are gone
 
 
 class EnergyFlag(StrEnum):
@@ -313,6 +317,9 @@ Body = (
     | CardAllowed
     | CardLearned
     | CardForgotten
+    | LogSalvaged
+    | FactsRemoved
+    | Removed
 )
 
 BODY_TYPES: Final[dict[FactKind, type[msgspec.Struct]]] = {
@@ -345,6 +352,9 @@ BODY_TYPES: Final[dict[FactKind, type[msgspec.Struct]]] = {
     FactKind.CARD_ALLOWED: CardAllowed,
     FactKind.CARD_LEARNED: CardLearned,
     FactKind.CARD_FORGOTTEN: CardForgotten,
+    FactKind.LOG_SALVAGED: LogSalvaged,
+    FactKind.FACTS_REMOVED: FactsRemoved,
+    FactKind.REMOVED: Removed,
 }
 
 

@@ -241,7 +241,7 @@ def test_unreadable_journal_is_a_state_that_is_told(tmp_path: Path, guard: FakeG
 
     async def main() -> None:
         (tmp_path / "data").mkdir()
-        (tmp_path / "data" / "journal.db").write_bytes(b"no database" * 1000)
+        (tmp_path / "data" / "journal.db").mkdir()
         async with guard, running(tmp_path, guard.path) as station:
             status = await station.status()
             assert not status.journal_ok
