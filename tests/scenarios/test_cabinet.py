@@ -162,7 +162,7 @@ def test_a_restarted_station_takes_its_sessions_up(alone: Harness) -> None:
     alone.stop(1)
     wait("session settled", lambda: not alone.status().sessions)
     (record,) = alone.sessions()
-    assert (record.order, record.reason, record.state) == ("short", "user", "ended")
+    assert (record.order, record.reason, record.state) == ("short", "technician", "ended")
 
 
 def test_a_dead_station_ends_sessions(alone: Harness) -> None:
