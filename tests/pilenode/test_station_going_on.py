@@ -24,8 +24,9 @@ from pilenode.station.sessions import Load, Sessions, StartRequest
 from pilenode.station.terms import Terms
 from pilenode.station.wallclock import ClockQuality, Stamp
 from pilenode.station.windows import hours_of
-from pilenode.upstream.facts import FactKind, LegStarted, QueueLeft, SessionEnded, StartQueued
+from pilenode.upstream.facts import FactKind, LegStarted, SessionEnded
 from pilenode.upstream.facts_ledger import LockSet
+from pilenode.upstream.facts_load import QueueLeft, StartQueued
 from pilenode.upstream.facts_money import Payment
 from tests.pilenode.bills import ANY_POWER, TARIFF
 
