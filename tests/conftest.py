@@ -11,12 +11,17 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: Holds everything that tests put on a broker against docs/asyncapi.yaml.
 pytest_plugins = ["hil_rig.contract.watch"]
+
+# How long one example takes says more about what else the machine does than about the product.
+settings.register_profile("shared_machine", deadline=None)
+settings.load_profile("shared_machine")
 
 _NOT_RUN = pytest.StashKey[dict[str, list[str]]]()
 

@@ -19,7 +19,6 @@ from pilenode.upstream.channels import CHANNELS, channel
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_ROOT: Final = "pn/"
 _SHOWN: Final = 3
 
 
@@ -53,10 +52,10 @@ class Checker:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             yield f"no JSON: {error}"
             return
-        errors = list(validator(leaf).iter_errors(value))
-        for error in errors[:_SHOWN]:
-            yield f"{'.'.join(str(part) for part in error.absolute_path)}: {error.message[:300]}"
-        if not errors and leaf == "ev":
+        wrong = list(validator(leaf).iter_errors(value))
+        for one in wrong[:_SHOWN]:
+            yield f"{'.'.join(str(part) for part in one.absolute_path)}: {one.message[:300]}"
+        if not wrong and leaf == "ev":
             for fact in value["facts"]:
                 self.kinds[fact["kind"]] = self.kinds.get(fact["kind"], 0) + 1
 
@@ -73,8 +72,3 @@ def validator(leaf: str, *, strict: bool = True) -> Draft7Validator:
     contract = _whole()[strict]
     name = next(one.type.__name__ for one in CHANNELS if one.leaf == leaf)
     return Draft7Validator({"$ref": REF + name, "components": contract["components"]})
-
-
-def is_ours(topic: str) -> bool:
-    """Return whether a topic is below the root of this contract, of any major version."""
-    return topic.startswith(_ROOT)

@@ -8,7 +8,7 @@ import msgspec
 import yaml
 
 from config.schema_base import Name
-from hil_rig.contract.samples import SAMPLES, facts
+from hil_rig.contract.samples import LOG_ID, SAMPLES, facts
 from hil_rig.contract.schemas import REF, components
 from pilenode.upstream.channels import CHANNELS, UP
 
@@ -50,7 +50,7 @@ def text() -> str:
     return _HEAD + dumped
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc] # published without type information
     """Writes out what occurs twice, and long texts as blocks."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401, ARG002 - PyYAML's own signature
@@ -95,9 +95,8 @@ def _operation(one: Channel) -> dict[str, Any]:
 def _message(one: Channel) -> dict[str, Any]:
     examples = [{"name": name, "payload": plain(value)} for name, value in SAMPLES[one.leaf].items()]
     if one.leaf == "ev":
-        log_id = next(iter(SAMPLES["ev"].values())).log_id
         examples += [
-            {"name": f"{fact.kind}", "payload": {"log_id": log_id, "facts": [plain(fact)]}} for fact in facts()
+            {"name": f"{fact.kind}", "payload": {"log_id": LOG_ID, "facts": [plain(fact)]}} for fact in facts()
         ]
     return {
         "name": one.type.__name__,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 from hil_rig.contract.access import access_list
@@ -107,11 +108,7 @@ def _tables(schemas: Mapping[str, Schema], names: list[str]) -> Iterator[str]:
 
 
 def _default(one: Schema) -> str:
-    words = {None: "null", True: "true", False: "false", "": '""'}
-    value = one.get("default")
-    return (
-        str(value) if isinstance(value, (int, dict, list)) and not isinstance(value, bool) else words.get(value, value)
-    )
+    return json.dumps(one.get("default"), ensure_ascii=False)
 
 
 def _link(name: str) -> str:

@@ -27,6 +27,7 @@ from pilenode.upstream.facts import (
     StartRefused,
 )
 from pilenode.upstream.facts_cards import CardAllowed, CardDenied, CardForgotten, CardLearned, CardsSet
+from pilenode.upstream.facts_journal import FactsRemoved, LogSalvaged, Removed
 from pilenode.upstream.facts_ledger import Inspected, LedgerUpdated, LockLifted, LockSet
 from pilenode.upstream.facts_load import BudgetSet, QueueLeft, StartQueued
 from pilenode.upstream.facts_money import Payment, TariffSet, Usage, UsageMark, UsagePiece
@@ -130,4 +131,16 @@ BODIES: Final[Mapping[FactKind, Body]] = {
     FactKind.CARD_ALLOWED: CardAllowed(card=_CARD, reason="找回", source="upstream"),
     FactKind.CARD_LEARNED: CardLearned(card=_CARD, reader="front", name="值班卡", source="cli", by="张工"),
     FactKind.CARD_FORGOTTEN: CardForgotten(card=_CARD, source="cli", by="张工"),
+    FactKind.LOG_SALVAGED: LogSalvaged(
+        cause="corrupt",
+        detail="database disk image is malformed",
+        file="journal.db.damaged-1",
+        old_log_id="91c0de5f2a7b3468",
+        old_last_seq=5120,
+        recovered=5118,
+        carried=6,
+        missing=2,
+    ),
+    FactKind.FACTS_REMOVED: FactsRemoved(cause="age", count=900, upto=940),
+    FactKind.REMOVED: Removed(since=41),
 }

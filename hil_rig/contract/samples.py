@@ -32,6 +32,7 @@ LOG_ID: Final = "3f9a0c7e51d2b846"
 WALL_MS: Final = 1_780_272_000_000
 _MINUTE_MS: Final = 60_000
 _BOOT: Final = "7d5b2c1e-9a54-4f0e-8a36-0c5b7a1f2e90"
+_GONE: Final = bytes.fromhex("c4" * 32)
 _CARD: Final = "9f86d081884c7d659a2feaa0c55ad015"
 
 
@@ -52,7 +53,8 @@ def facts() -> tuple[Fact, ...]:
             body=msgspec.Raw(canonical(BODIES[kind])),
             hash="0" * 64,
         )
-        previous = link(previous, LOG_ID, bare)
+        # What stands in the place of facts that are gone has the link of the last of them.
+        previous = _GONE if kind is FactKind.REMOVED else link(previous, LOG_ID, bare)
         made.append(msgspec.structs.replace(bare, hash=previous.hex()))
     return tuple(made)
 

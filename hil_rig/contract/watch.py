@@ -1,7 +1,7 @@
 """A pytest plugin: whatever a test puts on a broker, or writes into a log, keeps to the contract, or the test fails.
 
-Every ``hil_rig.broker.Broker`` of the test process is tapped, whoever talks over it: real processes, too. Bodies of facts
-are decoded by their own bounded types as they are encoded. A test that breaks the contract on purpose is marked
+Every ``hil_rig.broker.Broker`` of the test process is tapped, whoever talks over it: real processes, too. Bodies of
+facts are decoded by their own bounded types as they are encoded. A test that breaks the contract on purpose is marked
 ``off_contract``, and must do so. A broker with an access list is not tapped: its tests listen themselves.
 """
 
@@ -113,7 +113,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Begin, before anything imports what is watched."""
     config.stash[_DONE] = Counter()
     Broker.observer = WATCH
-    facts.canonical = _checked(facts.canonical)
+    facts.canonical = _checked(facts.canonical)  # type: ignore[assignment] # mypy takes it for a type of its own
 
 
 @pytest.fixture(autouse=True)

@@ -39,4 +39,7 @@ WORDS: Final[Mapping[FactKind, tuple[str, str]]] = {
     FactKind.CARD_ALLOWED: ("卡片恢复", "the refusal of a card was taken back"),
     FactKind.CARD_LEARNED: ("就地登记卡片", "a card was learned at the cabinet"),
     FactKind.CARD_FORGOTTEN: ("就地删除卡片", "a learned card was struck out"),
+    FactKind.LOG_SALVAGED: ("日志重建", "the log had to begin anew"),
+    FactKind.FACTS_REMOVED: ("删除旧事实", "facts were taken out of this log"),
+    FactKind.REMOVED: ("占位：已删除的事实", "stands in the place of facts that were removed"),
 }

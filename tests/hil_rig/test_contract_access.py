@@ -1,4 +1,4 @@
-"""Promises of the access list, proved by what a real mosquitto delivers: a cabinet is heard and hears as itself only."""
+"""Promises of the access list, proved by what mosquitto delivers: a cabinet is heard and hears as itself only."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def say(speaker: aiomqtt.Client, topic: str, payload: bytes) -> int:
         told.get_loop().call_soon_threadsafe(told.set_result, arguments[3].value)  # type: ignore[attr-defined]
         before(*arguments)  # type: ignore[misc,arg-type]
 
-    speaker._client.on_publish = hear  # type: ignore[assignment]
+    speaker._client.on_publish = hear
     try:
         await speaker.publish(topic, payload, qos=1)
         return await asyncio.wait_for(told, 5)
