@@ -30,8 +30,12 @@ if TYPE_CHECKING:
 ROOT: Final = "pn/v1"
 #: Caps in bytes, checked before a byte is parsed.
 MAX_COMMAND_BYTES: Final = 8 * 1024
+#: A signed command of that size in base64, its signature and the name of its key.
+MAX_ENVELOPE_BYTES: Final = 11 * 1024
 MAX_ACK_BYTES: Final = 1024
 MAX_TIME_BYTES: Final = 256
+#: A start is good for no longer than this after it was issued, ms: who scanned a code does not wait for ten minutes.
+MAX_START_LIFE_MS: Final = 600_000
 #: Caps of one batch of facts; whichever is reached first closes it.
 MAX_BATCH_FACTS: Final = 50
 MAX_BATCH_BYTES: Final = 64 * 1024
@@ -99,7 +103,9 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
     ``start`` needs ``port`` and ``order``; ``paid_fen`` is what was paid in advance, None: it is paid afterwards.
     ``modify`` needs ``port``, ``session`` and ``change``. ``stop`` ends what runs on ``port``; with ``session`` or
-    ``order`` only if that is it. ``act`` carries an administrative act and needs nothing else.
+    ``order`` only if that is it. ``act`` carries an administrative act and needs nothing else. ``exp`` of a start is at
+    most ``MAX_START_LIFE_MS`` after its ``iat``. ``node``: for which cabinet it is; a signed command must say so.
+    ``nonce`` repeats the ``challenge`` of the state report: a start needs it while that report has one.
     """
 
     id: Identifier
@@ -111,6 +117,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     paid_fen: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     change: Change | None = None
     act: AnyAct | None = None
+    node: Identifier | None = None
+    nonce: Annotated[str, Meta(max_length=64)] | None = None
     iat: Annotated[int, Meta(ge=0)]
     exp: Annotated[int, Meta(ge=0)]
 
@@ -142,7 +150,8 @@ class StateReport(msgspec.Struct, frozen=True, kw_only=True):
 
     ``tests_due``, ``tests_failed``: periodic tests whose time has come, and whose last result was bad.
     ``locks``: those that are not over, gravest first. ``ledger_*``: entries that are not closed, those past their
-    deadline, and those of which nobody can say; None while the ledger has not been read.
+    deadline, and those of which nobody can say; None while the ledger has not been read. ``challenge``: what a start
+    must repeat (``Command.nonce``); None while the cabinet knows the time.
     """
 
     wall_ms: int
@@ -157,6 +166,7 @@ class StateReport(msgspec.Struct, frozen=True, kw_only=True):
     ledger_open: int | None = None
     ledger_overdue: int | None = None
     ledger_undated: int | None = None
+    challenge: Annotated[str, Meta(max_length=64)] | None = None
 
 
 class Live(msgspec.Struct, frozen=True, kw_only=True):
