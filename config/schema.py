@@ -365,6 +365,13 @@ class Upstream(_Table, frozen=True, kw_only=True):
     ] = ""
     certificate_file: Annotated[str, Meta(max_length=255, description="This cabinet's own certificate")] = ""
     key_file: Annotated[str, Meta(max_length=255, description="Key of that certificate")] = ""
+    identity_dir: Annotated[
+        str,
+        Meta(
+            max_length=255,
+            description="Directory of a key made here and its certificates (pilenode identity); replaces the two files",
+        ),
+    ] = ""
     operations_key_file: Annotated[
         str,
         Meta(

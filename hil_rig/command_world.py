@@ -261,11 +261,11 @@ class World:
 
     def _make(self, challenge: str | None) -> Sent:
         choice = self.random.choice
-        op = choice(("start", "start", "start", "stop", "modify", "act"))
+        op = choice(("start",) * (12 if self._flood else 3) + ("stop", "modify", "act"))
         port = self.random.randint(1, _PORTS)
         session, order = self._sessions.running.get(port, (f"s{self.random.randrange(5)}", "o0"))
         # The backend's clock is right where the cabinet's may not be.
-        iat = _NOW_MS + round(self._monotonic_s * 1000) + choice((0, 0, 0, -_HOUR_MS, _HOUR_MS))
+        iat = _NOW_MS + round(self._monotonic_s * 1000) + choice((0,) * 6 + (-_HOUR_MS, _HOUR_MS))
         command = Command(
             id=f"c{self.random.randrange(3 * len(self._made) + 3)}",
             op=op,  # type: ignore[arg-type] # one of the four
@@ -274,7 +274,7 @@ class World:
             session=None if op == "start" else choice((session, session, None)) if op == "stop" else session,
             change=Change(energy_wh=500) if op == "modify" else None,
             act=LiftLock(lock="l1", authority="a", reason="r") if op == "act" else None,
-            node=choice((NODE,) * 8 + ("cabinet-2", None)),
+            node=NODE if self._flood else choice((NODE,) * 8 + ("cabinet-2", None)),
             nonce=choice((challenge,) * 8 + (None, "guess")),
             iat=iat,
             exp=iat + choice((1000, 60_000, 60_000, MAX_START_LIFE_MS, MAX_START_LIFE_MS + 1)),

@@ -113,6 +113,11 @@ def _head(terminal: Terminal, reply: StatusReply) -> Table:
     else:
         upstream = Styled(f"{pick('未连接', 'not connected')} {reply.upstream_url}", "yellow")
     grid.add_row(pick("上行", "Upstream"), upstream)
+    if reply.upstream_problem is not None:
+        sentence, remedy = _words(terminal, reply.upstream_problem)
+        detail = f" ({reply.upstream_detail})" if reply.upstream_detail else ""
+        grid.add_row("", Styled(f"{sentence}{detail}", "yellow"))
+        grid.add_row("", Styled(remedy, "dim"))
     grid.add_row(
         pick("待发", "Outbox"),
         pick(

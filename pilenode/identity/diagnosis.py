@@ -9,10 +9,17 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from config.schema import Upstream
+    from pilenode.identity.store import Pair
+
+PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
 #: OpenSSL's X509_V_FLAG_NO_CHECK_TIME (x509_vfy.h); Python has no name for it.
 _NO_CHECK_TIME: Final = 0x200000
@@ -58,6 +65,32 @@ class Target(NamedTuple):
     has_certificate: bool = False
     username: str = ""
     password: str | None = None
+
+
+def target(settings: Upstream, node: str, pair: Pair) -> Target:
+    """Return the broker of ``settings`` as ``node`` would meet it with ``pair``. Reads the password file.
+
+    The client id is another than the station's: a broker ends the older of two connections under one id. Raises
+    OSError and ValueError for an address or a file that cannot be used.
+    """
+    parts = urlsplit(settings.url)
+    certificate, key = (str(path) if path is not None else "" for path in (pair.certificate, pair.key))
+
+    def context(check_dates: bool) -> ssl.SSLContext:  # noqa: FBT001 - the interface of Target
+        return tls_context(settings.ca_file, certificate, key, check_dates=check_dates)
+
+    password = None
+    if settings.password_file:
+        password = Path(settings.password_file).read_text(encoding="utf-8").strip()
+    return Target(
+        host=parts.hostname or "",
+        port=parts.port or PORTS[parts.scheme],
+        client_id=f"pn-{node}-check",
+        context=context if parts.scheme == "mqtts" else None,
+        has_certificate=bool(certificate),
+        username=settings.username,
+        password=password,
+    )
 
 
 def tls_context(ca_file: str, certificate: str, key: str, *, check_dates: bool) -> ssl.SSLContext:

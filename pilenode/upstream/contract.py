@@ -188,6 +188,14 @@ class IncomingCommand:
     retained: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why there is no connection: a code of ``pilenode.identity.words``, and what the system said."""
+
+    code: str
+    detail: str = ""
+
+
 class UpstreamLostError(Exception):
     """There is no connection to the backend (any more). Expected; the answer is to wait and try again."""
 
@@ -224,6 +232,10 @@ class Upstream(Protocol):
     @property
     def url(self) -> str:
         """Return where the backend is, for people."""
+
+    @property
+    def problem(self) -> Problem | None:
+        """Return why the last connection did not come about, None since one did or before the first was tried."""
 
     @property
     def dropped(self) -> Mapping[str, int]:

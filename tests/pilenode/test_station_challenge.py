@@ -43,7 +43,8 @@ def test_only_what_was_told_is_accepted() -> None:
 def test_nothing_older_than_two_rotations_counts(steps: list[float]) -> None:
     """Whatever the times between two looks, also back."""
     names = itertools.count()
-    challenge, now, told = Challenge(lambda: f"w{next(names)}"), 0.0, {}
+    challenge, now = Challenge(lambda: f"w{next(names)}"), 0.0
+    told: dict[str, float] = {}
     for step in steps:
         now += step
         for word, at_s in told.items():

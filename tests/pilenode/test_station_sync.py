@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pilenode.station.wallclock import Stamp
-    from pilenode.upstream.contract import FactBatch, Hello, StateReport
+    from pilenode.upstream.contract import FactBatch, Hello, Problem, StateReport
     from pilenode.upstream.facts import CommandResult
     from tests.pilenode.conftest import FakeGuard
 
@@ -102,6 +102,7 @@ class LoopUpstream:
     """Makes one link after the other. While ``down`` nothing can be reached."""
 
     url = "loop://"
+    problem: Problem | None = None
 
     def __init__(self) -> None:
         self.dropped: dict[str, int] = {}
