@@ -10,7 +10,6 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from cryptography import x509
@@ -22,6 +21,7 @@ from hil_rig.broker import BrokerError, find_mosquitto, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 _START_S = 15.0
 _DAY = timedelta(days=1)
@@ -121,6 +121,7 @@ class SecureBroker:
     certificate: Path
     key: Path
     extra: Sequence[str] = ()
+    by_certificate: bool = True  # the name in the certificate is the user name
     port: int = field(default_factory=free_port)
     _process: subprocess.Popen[bytes] | None = None
 
@@ -144,7 +145,7 @@ class SecureBroker:
         lines = [
             f"listener {self.port} 127.0.0.1",
             "require_certificate true",
-            "use_identity_as_username true",
+            f"use_identity_as_username {str(self.by_certificate).lower()}",
             "allow_anonymous false",
             f"user {getpass.getuser()}",
             f"cafile {self.authority}",

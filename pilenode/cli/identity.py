@@ -143,9 +143,7 @@ def new(terminal: Terminal, path: str, *, again: bool) -> int:
 
 
 @_command("install", _INSTALL)
-@argument(
-    "certificate", metavar="CERTIFICATE", text=Text("签发的证书（PEM，可含证书链）。", "PEM, also with its chain.")
-)
+@argument("certificate", metavar="CERTIFICATE", text=Text("签发的证书（PEM，可含证书链）。", "Its PEM, chain and all."))
 @option(
     "--ca",
     "authorities",

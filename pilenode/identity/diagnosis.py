@@ -6,11 +6,12 @@ its log. This asks again with bare sockets, down to the answer to an MQTT CONNEC
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import struct
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ _PROTOCOL: Final = b"\x00\x04MQTT\x04"  # 3.1.1: what every broker speaks
 _CLEAN, _USERNAME, _PASSWORD = 0x02, 0x80, 0x40
 _DISCONNECT: Final = b"\xe0\x00"
 _CONNACK_BYTES: Final = 4
+_CHUNK: Final = 16 * 1024
+
+_Done = TypeVar("_Done")
 #: Return codes of CONNACK in 3.1.1: bad user name or password, not authorised.
 _NOT_ALLOWED: Final = frozenset({4, 5})
 
@@ -152,42 +156,98 @@ def _examine(target: Target, timeout_s: float, *, check_dates: bool) -> Diagnosi
     context = None if target.context is None else target.context(check_dates)
     with socket.create_connection((target.host, target.port), timeout_s) as wire:
         if context is None:
-            return _greet(wire, target)
+            return _greet(_Plain(wire), target)
+        secure = _Secure(wire, context, target.host)
         try:
-            with context.wrap_socket(wire, server_hostname=target.host) as secure:
-                return _greet(secure, target)
-        except ssl.SSLError:
-            raise
+            secure.handshake()
         except TimeoutError:
             return Diagnosis("broker_silent", "TLS")
-        except OSError as error:  # hung up, or an alert that was overtaken by the end of the connection
+        except ssl.SSLEOFError as error:  # hung up without an alert
             return Diagnosis("broker_tls_failed", str(error)[:200])
+        return _greet(secure, target)
 
 
-def _greet(wire: socket.socket, target: Target) -> Diagnosis:
+class _Plain:
+    """A connection without TLS. Who hangs up while we still speak is heard to the end."""
+
+    def __init__(self, wire: socket.socket) -> None:
+        self._wire = wire
+
+    def send(self, data: bytes) -> None:
+        """Send ``data``, or find out with the next ``receive`` why not."""
+        with contextlib.suppress(ConnectionError):
+            self._wire.sendall(data)
+
+    def receive(self, most: int) -> bytes:
+        """Return what comes next, nothing at the end. Raises TimeoutError."""
+        try:
+            return self._wire.recv(most)
+        except ConnectionError:
+            return b""
+
+
+class _Secure:
+    """The same with TLS over buffers in memory.
+
+    A broker sends its alert and hangs up while we are still sending; a socket of ``ssl`` then fails at the sending and
+    never reads what was said.
+    """
+
+    def __init__(self, wire: socket.socket, context: ssl.SSLContext, host: str) -> None:
+        self._plain = _Plain(wire)
+        self._heard, self._said = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._heard, self._said, server_hostname=host)
+
+    def handshake(self) -> None:
+        """Agree on keys. Raises SSLError and TimeoutError."""
+        self._pump(self._tls.do_handshake)
+
+    def send(self, data: bytes) -> None:
+        """Send ``data``, or find out with the next ``receive`` why not."""
+        self._pump(lambda: self._tls.write(data))
+
+    def receive(self, most: int) -> bytes:
+        """Return what comes next, nothing at the end. Raises SSLError for an alert, and TimeoutError."""
+        try:
+            return self._pump(lambda: self._tls.read(most))
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            return b""
+
+    def _pump(self, step: Callable[[], _Done]) -> _Done:
+        while True:
+            try:
+                done = step()
+            except ssl.SSLWantReadError:
+                self._plain.send(self._said.read())
+                more = self._plain.receive(_CHUNK)
+                if more:
+                    self._heard.write(more)
+                else:
+                    self._heard.write_eof()
+            else:
+                self._plain.send(self._said.read())
+                return done
+
+
+def _greet(wire: _Plain | _Secure, target: Target) -> Diagnosis:
     answer = b""
     try:
-        wire.sendall(_connect(target))
+        wire.send(_connect(target))
         while len(answer) < _CONNACK_BYTES:
-            more = wire.recv(_CONNACK_BYTES - len(answer))
+            more = wire.receive(_CONNACK_BYTES - len(answer))
             if not more:
                 break
             answer += more
-    except ssl.SSLError:
-        raise
     except TimeoutError:
         return Diagnosis("broker_silent")
-    except OSError:
-        answer = b""
     if len(answer) < _CONNACK_BYTES:
-        if target.context is None:
-            return Diagnosis("broker_hangs_up")
         # A broker that wants a certificate may hang up without a word.
-        return Diagnosis("broker_hangs_up" if target.has_certificate else "identity_missing")
+        wanted = target.context is not None and not target.has_certificate
+        return Diagnosis("identity_missing" if wanted else "broker_hangs_up")
     if answer[:2] != b"\x20\x02":
         return Diagnosis("broker_silent", "not MQTT")
     if answer[3] == 0:
-        wire.sendall(_DISCONNECT)
+        wire.send(_DISCONNECT)
         return Diagnosis()
     return Diagnosis("identity_not_allowed" if answer[3] in _NOT_ALLOWED else "broker_refuses", f"CONNACK {answer[3]}")
 
