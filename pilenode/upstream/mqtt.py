@@ -47,7 +47,7 @@ from pilenode.upstream.dialect import PATIENCE_S, Dialect, Version
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from config.schema import Upstream as Settings
     from pilenode.upstream.contract import FactBatch, Hello, StateReport, UpLeaf
@@ -173,6 +173,7 @@ class MqttUpstream:
         self._store = Store(Path(settings.identity_dir)) if settings.identity_dir else None
         self._check_dates = True  # of the broker's certificate; not while the clock is behind them
         self._diagnosed_s: float | None = None
+        self._stuck = False  # a certificate that was tried could not be moved
         self._looking: asyncio.Task[Problem] | None = None  # kept, or asyncio forgets it
 
     @property
@@ -208,6 +209,7 @@ class MqttUpstream:
 
     async def _open(self, session: int) -> tuple[_Client, Version, Pair]:
         """Connect with the best certificate that the broker takes. A new one that it does not is put aside."""
+        self._stuck = False
         pairs = await asyncio.to_thread(self._pairs)
         blame = None
         for pair in pairs:
@@ -231,8 +233,7 @@ class MqttUpstream:
     async def _put_away(self, blame: Problem | None) -> None:
         """Take the new certificate away that the broker would not have while it took the old one."""
         if blame is not None and self._store is not None:
-            with contextlib.suppress(OSError):
-                await asyncio.to_thread(self._store.reject, blame.code)
+            await self._move(self._store.reject, blame.code)
 
     def _pairs(self) -> tuple[Pair, ...]:
         settings = self._settings
@@ -243,12 +244,18 @@ class MqttUpstream:
 
     async def _keep(self, pair: Pair) -> None:
         if pair.slot == "next" and self._store is not None:
-            with contextlib.suppress(OSError):  # tried again with the next connection; it works meanwhile
-                await asyncio.to_thread(self._store.promote)
+            await self._move(self._store.promote)
+
+    async def _move(self, move: Callable[..., None], *words: str) -> None:
+        """Let a certificate that was tried change its place; where that fails, it is tried again next time only."""
+        try:
+            await asyncio.to_thread(move, *words)
+        except OSError:
+            self._stuck = True
 
     async def _watch(self, client: _Client) -> None:
-        """End the connection when a new certificate is to be tried; one that could not be put away was."""
-        if self._store is None or await asyncio.to_thread(self._store.has_next):
+        """End the connection when a new certificate is to be tried."""
+        if self._store is None or self._stuck:
             return
         while not await asyncio.to_thread(self._store.has_next):  # noqa: ASYNC110 - another program puts it there
             await asyncio.sleep(_LOOK_S)
@@ -415,7 +422,7 @@ class MqttLink:
                 if heard is not None:
                     yield heard
         except aiomqtt.MqttError as error:
-            raise UpstreamLostError(str(error)) from error
+            raise UpstreamLostError(str(error.__cause__ or error)) from error  # the library's own words say less
 
     def _hear(self, message: aiomqtt.Message) -> Ack | Time | IncomingCommand | None:
         topic, payload = message.topic.value, message.payload

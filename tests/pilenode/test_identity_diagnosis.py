@@ -62,13 +62,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict
 
 def settings(directory: Path, broker: SecureBroker, certificate: str | None, authority: str = "ours") -> Settings:
     """Return the configuration of a cabinet."""
-    files = {}
-    if certificate is not None:
-        files = {
-            "certificate_file": str(directory / f"{certificate}.crt"),
-            "key_file": str(directory / f"{certificate}.key"),
-        }
-    return Settings(url=broker.url, ca_file=str(directory / f"{authority}.pem"), **files)
+    return Settings(
+        url=broker.url,
+        ca_file=str(directory / f"{authority}.pem"),
+        certificate_file="" if certificate is None else str(directory / f"{certificate}.crt"),
+        key_file="" if certificate is None else str(directory / f"{certificate}.key"),
+    )
 
 
 def pair(directory: Path, certificate: str | None) -> Pair:
