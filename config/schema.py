@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from config.schema_base import Baud, Name, Path, Pin
 from config.schema_cards import Cards
+from config.schema_journal import Journal
 from config.schema_load import Load
 from config.schema_probe import Adc, OneWire, Probe, ProbeModule
 from config.schema_reader import Reader
@@ -400,6 +401,7 @@ class Config(_Table, frozen=True, kw_only=True):
     ledger: Ledger = Ledger()
     guard: Guard = Guard()
     station: Station = Station()
+    journal: Journal = Journal()
     gpio: Gpio = Gpio()
     meters: Meters = Meters()
     bus: Annotated[list[Bus], Meta(min_length=1, max_length=8)]

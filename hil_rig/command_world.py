@@ -239,6 +239,8 @@ class World:
             self._stamp,
             gate,
         )
+        for name in [name for name in self._effects if name not in self._journal.results]:
+            del self._effects[name]  # could not be written down: from here on the order keeps it one session
         self._moments.clear()  # buckets are full again
         self._told.clear()  # and what was told before is worth nothing
 
@@ -270,7 +272,7 @@ class World:
             id=f"c{self.random.randrange(3 * len(self._made) + 3)}",
             op=op,  # type: ignore[arg-type] # one of the four
             port=port,
-            order=f"o{self.random.randrange(len(self._made) + 2)}" if op == "start" else choice((order, None)),
+            order=f"o{self.random.randrange(len(self._made) + 2)}" if op == "start" else order,
             session=None if op == "start" else choice((session, session, None)) if op == "stop" else session,
             change=Change(energy_wh=500) if op == "modify" else None,
             act=LiftLock(lock="l1", authority="a", reason="r") if op == "act" else None,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: Room for a journal and its write-ahead log, small enough to be full at once.
-SIZE_MB = 24
+#: Room for a journal, its write-ahead log, its ballast and its reserve, small enough to be full at once.
+SIZE_MB = 48
 _CHUNK = 64 * 1024
 
 

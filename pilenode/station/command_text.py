@@ -152,6 +152,8 @@ def _lacking(command: Command) -> str:
         return "act without act" if command.act is None else ""
     if command.port is None:
         return f"{command.op} without port"
+    if command.op == "stop" and command.session is None and command.order is None:
+        return "stop without session or order"
     if command.op == "modify" and (command.session is None or command.change is None):
         return "modify without session or change"
     return _lacks_of_start(command) if command.op == "start" else ""

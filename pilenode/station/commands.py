@@ -17,7 +17,7 @@ Rules of this file:
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
@@ -45,7 +45,10 @@ if TYPE_CHECKING:
     from pilenode.upstream.contract import Command, IncomingCommand
 
 #: Refusals that are the last word on an id.
-_FINAL = frozenset({"retained_command", "expired"})
+_FINAL: Final = frozenset({"retained_command", "expired"})
+
+#: Results held in memory while the journal takes none; starts are refused all that time, so they are few.
+_MAX_UNKEPT: Final = 256
 
 log = structlog.get_logger()
 
@@ -84,6 +87,7 @@ class Commands:
         self._now = now
         self._gate = gate or Gate()
         self._limiter = RateLimiter()
+        self._unkept: dict[str, CommandResult] = {}  # what had its effect and could not be written down
         self.refused: Counter[str] = Counter()
 
     def challenge(self) -> str | None:
@@ -96,6 +100,8 @@ class Commands:
         if isinstance(heard, CommandResult):
             return self._count(heard)
         command = heard.command
+        if command.id in self._unkept:
+            return await self._again(self._unkept[command.id])
         try:
             stored = await self._journal.find_command(command.id)
         except JournalFailedError as error:
@@ -143,12 +149,21 @@ class Commands:
             return _refused(command, reply.code, reply.detail)
         return CommandResult(id=command.id, op="act", ok=True)
 
+    async def _again(self, result: CommandResult) -> CommandResult:
+        """Answer from memory, and try to write it down once more."""
+        await self._remember(result)
+        return result
+
     async def _remember(self, result: CommandResult) -> None:
         try:
             await self._journal.append([NewFact(FactKind.COMMAND_RESULT, result, result.session)])
         except (JournalFailedError, JournalConflictError) as error:
-            # Repeated, it is judged again: a start is the same session by its order, a stop has nothing left to end.
+            # After a restart it is judged again: a start is the same session by its order, a stop has nothing to end.
             log.warning("result of a command not kept", command=result.id, problem=str(error))
+            if result.ok and result.id is not None and len(self._unkept) < _MAX_UNKEPT:
+                self._unkept[result.id] = result
+        else:
+            self._unkept.pop(result.id or "", None)
 
     def _count(self, result: CommandResult) -> CommandResult:
         if not result.ok:

@@ -1,8 +1,8 @@
 """Who may command, how fresh a command must be, and how often: everything but the command's effect.
 
 Rules of this file:
-- a stop that names its session or order passes, whatever else is wrong with it: it can only end that one session. No
-  stop ever needs a signature, a challenge or a token;
+- a stop passes, whatever else is wrong with it: it names its session or order and can only end that one. It never
+  needs a signature, a challenge or a token;
 - where operations keys are configured, all else needs the signature of one of them, over this cabinet's name;
 - a start needs the challenge while the clock cannot tell what has expired (quality "none" or "rtc").
 """
@@ -46,11 +46,6 @@ class Verdict(NamedTuple):
 PASSED: Final = Verdict()
 
 
-def ends_one_session(command: Command) -> bool:
-    """Return whether ``command`` can do nothing but end one certain session."""
-    return command.op == "stop" and (command.session is not None or command.order is not None)
-
-
 class Gate:
     """The gate of one cabinet. ``node`` None: whatever name a command gives is right (rigs)."""
 
@@ -74,11 +69,11 @@ class Gate:
     async def authentic(self, heard: Heard) -> Verdict:
         """Return whether the command comes from somebody who may command this cabinet."""
         command = heard.command
-        if ends_one_session(command):
+        if command.op == "stop":
             return PASSED
         if self._node is not None and command.node not in (None, self._node):
             return Verdict("wrong_node", command.node or "")
-        if command.op == "stop" or self._keys is None:
+        if self._keys is None:
             return PASSED
         if heard.seal is not None and command.node is None:
             return Verdict("wrong_node", "a signed command names its node")
@@ -86,7 +81,7 @@ class Gate:
 
     def fresh(self, command: Command, *, retained: bool, now: Stamp) -> Verdict:
         """Return whether the command comes in time."""
-        if ends_one_session(command):
+        if command.op == "stop":
             return PASSED
         if retained:
             return Verdict("retained_command")

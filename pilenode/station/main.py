@@ -26,6 +26,7 @@ from pilenode.station.card_service import CardService
 from pilenode.station.commands import Commands
 from pilenode.station.control import ControlServer
 from pilenode.station.energy import Counter, counter_of
+from pilenode.station.entries import JournalPolicy
 from pilenode.station.gate import gate_of
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import CabinetHouse
@@ -53,6 +54,7 @@ EXIT_BUG: Final = 1
 EXIT_CANNOT_START: Final = 2
 
 JOURNAL_FILE: Final = "journal.db"
+_MB: Final = 1024 * 1024
 
 
 def run(config: Config) -> int:
@@ -71,11 +73,23 @@ def run(config: Config) -> int:
         return asyncio.run(Station(config).run())
 
 
+def _policy(config: Config) -> JournalPolicy:
+    table = config.journal
+    return JournalPolicy(
+        ballast_bytes=table.ballast_mb * _MB,
+        reserve_bytes=table.reserve_mb * _MB,
+        budget_bytes=table.budget_mb * _MB,
+        telemetry_days=table.telemetry_days,
+        record_days=table.record_days,
+    )
+
+
 def counters(config: Config) -> dict[int, Counter]:
     """Return what is known of the register of every port; a profile that cannot be read is guard's trouble."""
     found = {}
     for port in config.port:
-        limit_w = round(port.power_limit_w or config.limits.power_limit_w)
+        # A rig that replays charges faster than life fills its registers as much faster.
+        limit_w = round((port.power_limit_w or config.limits.power_limit_w) * config.completion.time_scale)
         try:
             profile = load_meter(port.meter.model, Path(config.meters.directory))
         except (ConfigError, OSError):
@@ -94,8 +108,11 @@ class Station:
         self._log = structlog.get_logger()
         self._notifier = Notifier()
         self._stop = asyncio.Event()
+        self._log_id = ""
         self._wall = WallClock()
-        self._journal = Journal(Path(config.station.data_dir) / JOURNAL_FILE, now=self._wall.stamp)
+        self._journal = Journal(
+            Path(config.station.data_dir) / JOURNAL_FILE, now=self._wall.stamp, policy=_policy(config)
+        )
         self._timekeeper = Timekeeper(self._journal, self._wall)
         self._guard = GuardLink(config.guard.socket)
         terms = Terms(
@@ -173,6 +190,7 @@ class Station:
         self._notifier.ready("running")
         tasks = {
             asyncio.create_task(self._keep_step()),
+            asyncio.create_task(self._journal.run()),
             asyncio.create_task(self._prover.run()),
             asyncio.create_task(self._oversight.follow(self._acts)),
             asyncio.create_task(self._timekeeper.run()),
@@ -199,7 +217,16 @@ class Station:
             begun_s = clock.monotonic_s()
             await self._sessions.tick()
             self._notifier.watchdog()
+            self._follow_log()
             await asyncio.sleep(max(0.0, poll_s - (clock.monotonic_s() - begun_s)))
+
+    def _follow_log(self) -> None:
+        """End when a damaged log was replaced by a new one: every picture in memory is made of the old one."""
+        log_id = self._journal.status().log_id
+        if log_id and self._log_id and log_id != self._log_id:
+            self._log.error("the log is a new one, station starts anew", old=self._log_id, new=log_id)
+            self._stop.set()
+        self._log_id = self._log_id or log_id
 
     async def _catch_up(self) -> bool:
         return await self._acts.catch_up()
@@ -211,7 +238,7 @@ class Station:
         return report(
             self._sessions.snapshot,
             self._wall.stamp(),
-            journal_ok=self._journal.status().problem is None,
+            journal_ok=self._journal.status().ok,
             tests=self._prover.reports(),
             locks=self._oversight.locks(),
             ledger=self._oversight.ledger(),

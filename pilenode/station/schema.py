@@ -89,6 +89,42 @@ MIGRATIONS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         ),
     ),
     ("0004_trusted", ("CREATE INDEX trusted ON fact (seq) WHERE clock != 'none'",)),
+    (
+        "0005_gaps",
+        (
+            # Holes of the log: since..upto were removed, hash is the link of upto. Disjoint and never adjoining.
+            """
+            CREATE TABLE gap (
+                upto INTEGER PRIMARY KEY,
+                since INTEGER NOT NULL CHECK (since BETWEEN 1 AND upto),
+                hash BLOB NOT NULL CHECK (length(hash) = 32)
+            ) STRICT
+            """,
+            "CREATE INDEX gaps_by_begin ON gap (since)",
+            """
+            CREATE TRIGGER gap_tells_the_truth BEFORE INSERT ON gap
+            WHEN NOT EXISTS (SELECT 1 FROM fact WHERE seq = NEW.upto AND hash = NEW.hash)
+            BEGIN SELECT RAISE(ABORT, 'a gap ends with a fact that was there'); END
+            """,
+            """
+            CREATE TRIGGER gap_only_grows BEFORE UPDATE ON gap
+            WHEN NEW.upto != OLD.upto OR NEW.hash != OLD.hash OR NEW.since > OLD.since
+            BEGIN SELECT RAISE(ABORT, 'a gap only grows'); END
+            """,
+            """
+            CREATE TRIGGER gap_never_goes BEFORE DELETE ON gap
+            WHEN NOT EXISTS (SELECT 1 FROM gap WHERE upto > OLD.upto AND since <= OLD.since)
+            BEGIN SELECT RAISE(ABORT, 'a gap goes only into a wider one'); END
+            """,
+            "DROP TRIGGER facts_never_go",
+            """
+            CREATE TRIGGER facts_never_go BEFORE DELETE ON fact
+            WHEN coalesce((SELECT since FROM gap WHERE upto >= OLD.seq ORDER BY upto LIMIT 1), OLD.seq + 1) > OLD.seq
+            BEGIN SELECT RAISE(ABORT, 'a fact is never removed unless a gap tells it'); END
+            """,
+            "INSERT INTO meta VALUES ('removed', '0')",
+        ),
+    ),
 )
 
 INSERT: Final = """
@@ -96,9 +132,23 @@ INSERT: Final = """
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 HEAD: Final = "SELECT seq, hash FROM fact ORDER BY seq DESC LIMIT 1"
+LAST: Final = "SELECT seq FROM fact ORDER BY seq DESC LIMIT 1"
 META: Final = "SELECT key, value FROM meta"
 ACKNOWLEDGE: Final = "UPDATE meta SET value = ? WHERE key = 'acked'"
-AFTER: Final = "SELECT * FROM fact WHERE seq > ? ORDER BY seq LIMIT ?"
+AT: Final = "SELECT hash FROM fact WHERE seq = ?1 UNION ALL SELECT hash FROM gap WHERE upto = ?1"
+COUNTS: Final = """
+    SELECT (SELECT coalesce(max(seq), 0) FROM fact), (SELECT count(*) FROM fact),
+    (SELECT coalesce(sum(upto - since + 1), 0) FROM gap)
+"""
+COUNT_REMOVED: Final = "UPDATE meta SET value = CAST(value + ? AS TEXT) WHERE key = 'removed'"
+#: What stands in the log in the place of a hole.
+_HOLES: Final = """
+    SELECT upto AS seq, '' AS log_id, '' AS boot, 0 AS boottime_ms, 0 AS wall_ms, 'none' AS clock, 'removed' AS kind,
+    NULL AS session, json_object('since', since) AS body, hash FROM gap
+"""
+AFTER: Final = f"""
+    SELECT * FROM fact WHERE seq > ?1 UNION ALL {_HOLES} WHERE upto > ?1 ORDER BY seq LIMIT ?2
+"""  # noqa: S608 - made of our own words
 STARTS: Final = "SELECT * FROM fact WHERE kind = 'session_started' ORDER BY seq DESC LIMIT ?"
 OPEN_STARTS: Final = """
     SELECT * FROM fact AS started WHERE kind = 'session_started' AND NOT EXISTS
@@ -137,5 +187,10 @@ ANCHORS: Final = """
 """
 #: Facts of some kinds after a ``seq``, oldest first; the kinds as a JSON list.
 OF_KINDS: Final = """
-    SELECT * FROM fact WHERE kind IN (SELECT value FROM json_each(?)) AND seq > ? ORDER BY seq LIMIT ?
+    SELECT * FROM fact WHERE kind IN (SELECT value FROM json_each(?1)) AND seq > ?2 ORDER BY seq LIMIT ?3
 """
+#: The same with the holes.
+OF_KINDS_AND_HOLES: Final = f"""
+    SELECT * FROM fact WHERE kind IN (SELECT value FROM json_each(?1)) AND seq > ?2
+    UNION ALL {_HOLES} WHERE upto > ?2 ORDER BY seq LIMIT ?3
+"""  # noqa: S608 - as above

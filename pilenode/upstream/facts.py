@@ -22,9 +22,11 @@ from pilenode.ipc.acts import CardId
 from pilenode.ipc.messages import Identifier, PortNumber, Words
 from pilenode.ipc.wish import Wish
 from pilenode.upstream.facts_cards import CardAllowed, CardDenied, CardForgotten, CardLearned, CardsSet
+from pilenode.upstream.facts_journal import FactsRemoved, LogSalvaged, Removed
 from pilenode.upstream.facts_ledger import Inspected, LedgerUpdated, LockLifted, LockSet
 from pilenode.upstream.facts_load import BudgetSet, QueueLeft, StartQueued
 from pilenode.upstream.facts_money import Payment, PowerTimes, Settlement, TariffSet, Usage
+from pilenode.upstream.facts_outage import Outage
 from pilenode.upstream.facts_time import Anchor
 
 #: The link before the first fact of a log.
@@ -71,6 +73,9 @@ class FactKind(StrEnum):
     CARD_ALLOWED = "card_allowed"
     CARD_LEARNED = "card_learned"
     CARD_FORGOTTEN = "card_forgotten"
+    LOG_SALVAGED = "log_salvaged"
+    FACTS_REMOVED = "facts_removed"
+    REMOVED = "removed"  # never written: stands in the place of facts that are gone
 
 
 class EnergyFlag(StrEnum):
@@ -162,6 +167,7 @@ class SessionEnded(_Body, frozen=True, kw_only=True):
     duration_s: int
     legs: Annotated[int, Meta(ge=1, le=99)] = 1
     pause_ms: int | None = 0
+    outage: Outage | None = None  # what it did not survive
     electricity_fen: int
     service_fen: int
     tariff_version: VersionName
@@ -200,6 +206,7 @@ class LegStarted(_Body, frozen=True, kw_only=True):
     leg: Annotated[int, Meta(ge=2, le=99)]
     cause: Annotated[str, Meta(max_length=16)]
     pause_ms: int | None
+    outage: Outage | None = None
     guard_boot: Identifier
 
 
@@ -310,6 +317,9 @@ Body = (
     | CardAllowed
     | CardLearned
     | CardForgotten
+    | LogSalvaged
+    | FactsRemoved
+    | Removed
 )
 
 BODY_TYPES: Final[dict[FactKind, type[msgspec.Struct]]] = {
@@ -342,6 +352,9 @@ BODY_TYPES: Final[dict[FactKind, type[msgspec.Struct]]] = {
     FactKind.CARD_ALLOWED: CardAllowed,
     FactKind.CARD_LEARNED: CardLearned,
     FactKind.CARD_FORGOTTEN: CardForgotten,
+    FactKind.LOG_SALVAGED: LogSalvaged,
+    FactKind.FACTS_REMOVED: FactsRemoved,
+    FactKind.REMOVED: Removed,
 }
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import pytest
+from sqlite_utils import Database
 
 from config.tariff import flat_schedule
 from pilenode.ipc.wish import Wish
@@ -17,6 +18,8 @@ from pilenode.station import journal as module
 from pilenode.station import schema
 from pilenode.station.entries import JournalConflictError, JournalFailedError, NewFact
 from pilenode.station.journal import Journal
+from pilenode.station.journal_rows import to_fact
+from pilenode.station.journal_writer import Writer, migrations
 from pilenode.station.wallclock import ClockQuality, Stamp
 from pilenode.upstream.facts import (
     GENESIS,
@@ -29,6 +32,7 @@ from pilenode.upstream.facts import (
     PeriodicResult,
     SessionEnded,
     SessionStarted,
+    canonical,
     link,
 )
 from tests.pilenode.bills import NO_BILL
@@ -176,10 +180,10 @@ def test_facts_are_never_changed_or_removed(tmp_path: Path, statement: str) -> N
 
 def test_commit_waits_for_the_storage(tmp_path: Path) -> None:
     """The writer runs WAL with synchronous FULL: a returned append survives a power cut."""
-    writer = module._Writer(tmp_path / "j.db")
+    writer = Writer(tmp_path / "j.db")
     try:
-        assert writer._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert writer._connection.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert writer._connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        assert writer._connection.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
     finally:
         writer.close()
 
@@ -212,7 +216,7 @@ def broken_link(path: Path) -> int | None:
     previous = GENESIS
     try:
         for expected, row in enumerate(database.execute("SELECT * FROM fact ORDER BY seq"), start=1):
-            previous = link(previous, row["log_id"], module._fact(row))
+            previous = link(previous, row["log_id"], to_fact(row))
             if row["seq"] != expected or previous != row["hash"]:
                 return expected
     finally:
@@ -378,16 +382,29 @@ def test_a_result_of_guard_exists_once_and_those_of_people_as_often_as_they_like
     on_journal(tmp_path / "j.db", work)
 
 
-def test_journal_of_the_first_version_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it held is still there, chained, and results of tests can be added."""
+def first_version(path: Path, monkeypatch: pytest.MonkeyPatch, facts: list[NewFact]) -> str:
+    """Make a journal as the first version made it, with ``facts``; return its id."""
+    connection = sqlite3.connect(path, isolation_level=None)
     with monkeypatch.context() as first:
         first.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        migrations().apply(Database(connection, execute_plugins=False))
+    (log_id,) = connection.execute("SELECT value FROM meta WHERE key = 'log_id'").fetchone()
+    digest = GENESIS
+    for seq, new in enumerate(facts, start=1):
+        body = canonical(new.body)
+        fact = Fact(
+            seq=seq, boot="b", boottime_ms=1, wall_ms=2, clock="ntp", kind=new.kind, body=msgspec.Raw(body), hash=""
+        )
+        digest = link(digest, log_id, fact)
+        row = (seq, log_id, "b", 1, 2, "ntp", new.kind, new.session, body.decode(), digest)
+        connection.execute(schema.INSERT, row)
+    connection.close()
+    return str(log_id)
 
-        async def old(journal: Journal) -> str:
-            await journal.append([fault(3), *boots(2)])
-            return journal.status().log_id
 
-        log_id = on_journal(tmp_path / "j.db", old)
+def test_journal_of_the_first_version_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it held is still there, chained, and results of tests can be added."""
+    log_id = first_version(tmp_path / "j.db", monkeypatch, [fault(3), *boots(2)])
 
     async def new(journal: Journal) -> tuple[str, list[int], int]:
         await journal.append([periodic("relays", event=4, guard_boot="g")])
@@ -406,40 +423,6 @@ def test_journal_that_is_not_open_says_so_everywhere(tmp_path: Path) -> None:
             with pytest.raises(JournalFailedError):
                 await call
         assert journal.status().problem
-        await journal.close()
-
-    asyncio.run(main())
-
-
-def test_corrupt_file_is_not_opened_and_not_touched(tmp_path: Path) -> None:
-    """A file that is no database is a typed failure, again and again, and stays as it is for salvage."""
-    path = tmp_path / "j.db"
-    path.write_bytes(b"this is not a database" * 500)
-
-    async def main() -> str | None:
-        journal = Journal(path)
-        for _ in range(2):
-            with pytest.raises(JournalFailedError):
-                await journal.recover()
-        await journal.close()
-        return journal.status().problem
-
-    assert "not a database" in (asyncio.run(main()) or "")
-    assert path.read_bytes() == b"this is not a database" * 500
-
-
-def test_damaged_page_is_found_when_opening(tmp_path: Path) -> None:
-    """quick_check at the start finds a page that is not what it was."""
-    path = tmp_path / "j.db"
-    on_journal(path, lambda journal: journal.append(boots(2000)))
-    with path.open("r+b") as file:
-        file.seek(path.stat().st_size // 2 // 4096 * 4096)
-        file.write(b"\xa5" * 4096)
-
-    async def main() -> None:
-        journal = Journal(path)
-        with pytest.raises(JournalFailedError):
-            await journal.recover()
         await journal.close()
 
     asyncio.run(main())

@@ -15,9 +15,9 @@ import pytest
 
 from hil_rig.child import environment, python
 from hil_rig.disk import SmallDisk
-from pilenode.station import journal as module
 from pilenode.station.entries import JournalFailedError, NewFact
 from pilenode.station.journal import Journal
+from pilenode.station.journal_rows import to_fact
 from pilenode.upstream.facts import GENESIS, Boot, FactKind, link
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def check_log(path: Path) -> tuple[int, int]:
         previous, last = GENESIS, 0
         for row in database.execute("SELECT * FROM fact ORDER BY seq"):
             assert row["seq"] == last + 1
-            previous, last = link(previous, row["log_id"], module._fact(row)), row["seq"]
+            previous, last = link(previous, row["log_id"], to_fact(row)), row["seq"]
             assert previous == row["hash"]
         (acked,) = database.execute("SELECT value FROM meta WHERE key = 'acked'").fetchone()
     finally:

@@ -727,7 +727,7 @@ def test_unreadable_journal_at_start_cuts_nobody(tmp_path: Path, guard: FakeGuar
         await running.close()
         (tmp_path / "elsewhere").mkdir()
         unreadable = tmp_path / "elsewhere"
-        (unreadable / "j.db").write_bytes(b"no database" * 1000)
+        (unreadable / "j.db").mkdir()
         guard.set(1, lease_left_s=1.0)
         async with station(unreadable, guard, ticks=2) as second:
             assert guard.ports[1].state == "on"

@@ -1,0 +1,42 @@
+"""Rows of the journal as facts, and the questions that every reader asks. The caller brings the connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pilenode.station import schema
+from pilenode.station.entries import SessionFacts
+from pilenode.upstream.facts import Fact
+
+if TYPE_CHECKING:
+    import sqlite3
+
+
+def to_fact(row: sqlite3.Row) -> Fact:
+    """Return a row of the table ``fact``."""
+    return Fact(
+        seq=row["seq"],
+        boot=row["boot"],
+        boottime_ms=row["boottime_ms"],
+        wall_ms=row["wall_ms"],
+        clock=row["clock"],
+        kind=row["kind"],
+        session=row["session"],
+        body=msgspec.Raw(row["body"].encode()),
+        hash=row["hash"].hex(),
+    )
+
+
+def first(connection: sqlite3.Connection, query: str, value: str) -> Fact | None:
+    """Return the first fact that ``query`` finds for ``value``."""
+    row = connection.execute(query, (value,)).fetchone()
+    return None if row is None else to_fact(row)
+
+
+def session_facts(connection: sqlite3.Connection, start: sqlite3.Row) -> SessionFacts:
+    """Return what the journal holds of the session that begins with ``start``."""
+    reading = first(connection, schema.LAST_READING, start["session"])
+    turns = tuple(to_fact(row) for row in connection.execute(schema.TURNS, (start["session"],)))
+    return SessionFacts(to_fact(start), reading, first(connection, schema.END, start["session"]), turns)
