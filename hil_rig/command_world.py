@@ -159,6 +159,7 @@ class World:
     _told: dict[str, float] = field(default_factory=dict)  # challenge: when it was last told
     _effects: Counter[str] = field(default_factory=Counter)
     _moments: dict[str, deque[float]] = field(default_factory=dict)
+    _done: set[str] = field(default_factory=set)  # ids that this process has carried out
     _made: list[Sent] = field(default_factory=list)
     _current: tuple[Sent, bool] | None = None
     _journal: _Journal = field(init=False)
@@ -241,6 +242,7 @@ class World:
         )
         for name in [name for name in self._effects if name not in self._journal.results]:
             del self._effects[name]  # could not be written down: from here on the order keeps it one session
+        self._done.clear()
         self._moments.clear()  # buckets are full again
         self._told.clear()  # and what was told before is worth nothing
 
@@ -303,9 +305,11 @@ class World:
     async def _deliver(self, sent: Sent, *, retained: bool) -> None:
         self._current = sent, retained
         before = dict(self._sessions.running)
-        answered = sent.command.id in self._journal.results
+        answered = sent.command.id in self._journal.results or sent.command.id in self._done
         result = await self._commands.handle(IncomingCommand(sent.payload, retained))
         self._current = None
+        if result.ok:
+            self._done.add(result.id or "")
         self.codes[result.code or "carried out"] += 1
         command = sent.command
         named = before.get(command.port or 0)
