@@ -246,6 +246,13 @@ def _upstream(tree: object) -> Iterator[Finding]:
             yield Finding(
                 ("upstream", key), "incomplete", f"还需要 upstream.{other}。", f"upstream.{other} is needed too."
             )
+    if pick(tree, "upstream", "identity_dir") and pick(tree, "upstream", "certificate_file"):
+        yield Finding(
+            ("upstream", "identity_dir"),
+            "incomplete",
+            "不能与 upstream.certificate_file 同时使用，二者取一。",
+            "Either this or upstream.certificate_file, not both.",
+        )
     url = pick(tree, "upstream", "url")
     if not isinstance(url, str):
         return
@@ -261,7 +268,7 @@ def _upstream(tree: object) -> Iterator[Finding]:
             f"{show(url)}：应为 mqtt://主机:端口（1 至 65535）。",
             f"{show(url)}: expected mqtt://host:port (1 to 65535).",
         )
-    for key in ("ca_file", "certificate_file", "key_file"):
+    for key in ("ca_file", "certificate_file", "key_file", "identity_dir"):
         if pick(tree, "upstream", key) and url.startswith("mqtt://"):
             yield Finding(
                 ("upstream", key),

@@ -67,7 +67,8 @@ _RULES = """# Rules between keys
   again within `limits.meter_max_age_s` although `promise.dead_meters` of its bus are dead.
   `pilenode budget --config FILE` shows the computation.
 - `upstream.retry_base_s` ≤ `upstream.retry_cap_s`, and `station.lease_s` is at least three times `station.poll_s`.
-- `upstream.certificate_file` and `upstream.key_file` go together; `upstream.password_file` needs
+- `upstream.certificate_file` and `upstream.key_file` go together, and exclude `upstream.identity_dir`;
+  `upstream.password_file` needs
   `upstream.username`; TLS files need a `mqtts://` url.
 - The path of a Unix socket has at most 107 bytes.
 - `load.budget_a` is at most `cabinet.current_limit_a`, `load.admit_ratio` < `load.shed_ratio`. Feeder names are unique,

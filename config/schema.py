@@ -366,6 +366,20 @@ class Upstream(_Table, frozen=True, kw_only=True):
     ] = ""
     certificate_file: Annotated[str, Meta(max_length=255, description="This cabinet's own certificate")] = ""
     key_file: Annotated[str, Meta(max_length=255, description="Key of that certificate")] = ""
+    identity_dir: Annotated[
+        str,
+        Meta(
+            max_length=255,
+            description="Directory of a key made here and its certificates (pilenode identity); replaces the two files",
+        ),
+    ] = ""
+    operations_key_file: Annotated[
+        str,
+        Meta(
+            max_length=255,
+            description="Public Ed25519 keys; with it, every command but a stop must be signed by one of them",
+        ),
+    ] = ""
     retry_base_s: Annotated[
         float, Meta(ge=0.1, le=60, description="First pause before a reconnect, seconds (full jitter)")
     ] = 2.0

@@ -14,7 +14,18 @@ import aiomqtt
 import msgspec
 
 from pilenode import clock
-from pilenode.upstream.contract import ROOT, Ack, Command, FactBatch, Hello, Time, down, other_major, up
+from pilenode.upstream.contract import (
+    ROOT,
+    Ack,
+    Command,
+    FactBatch,
+    Hello,
+    StateReport,
+    Time,
+    down,
+    other_major,
+    up,
+)
 from pilenode.upstream.facts import CommandResult
 
 if TYPE_CHECKING:
@@ -119,26 +130,51 @@ async def send(
 ) -> CommandResult:
     """Send a command, again and again until the node says what became of it. Raises TimeoutError.
 
-    A broker keeps no command for a node that is away, and the node answers a repeated one from its journal.
+    A broker keeps no command for a node that is away, and the node answers a repeated one from its journal. A node that
+    does not know the time asks for its challenge, which stands in its state.
     """
     async with asyncio.timeout(timeout_s), _client(url, version) as client:
-        topic = up(node, "res")
-        await client.subscribe(topic, qos=1)
-        repeating = asyncio.create_task(_repeat(client, down(node, "cmd"), msgspec.json.encode(command)))
+        result_topic, state_topic = up(node, "res"), up(node, "st")
+        asking = _Asking(client, down(node, "cmd"), command)
+        await client.subscribe([(result_topic, 1), (state_topic, 1)])
+        repeating = asyncio.create_task(asking.repeat())
         try:
             async for message in client.messages:
                 payload = message.payload if isinstance(message.payload, bytes) else b""
-                if message.topic.value != topic:
+                if message.topic.value == state_topic:
+                    asking.hear(payload)
+                if message.topic.value != result_topic:
                     continue  # amqtt 0.12 hands every retained message to a new subscriber
                 result = msgspec.json.decode(payload, type=CommandResult)
-                if result.id == command.id:
+                if result.id == command.id and result.code != "challenge_needed":
                     return result
         finally:
             repeating.cancel()
     raise TimeoutError
 
 
-async def _repeat(client: aiomqtt.Client, topic: str, payload: bytes) -> None:
-    while True:
-        await client.publish(topic, payload, qos=1)
-        await asyncio.sleep(_REPEAT_S)
+class _Asking:
+    """One command that is sent until it is answered, each time with the newest challenge."""
+
+    def __init__(self, client: aiomqtt.Client, topic: str, command: Command) -> None:
+        self._client = client
+        self._topic = topic
+        self._command = command
+        self._news = asyncio.Event()
+
+    def hear(self, state: bytes) -> None:
+        """Take the challenge out of a state report."""
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            challenge = msgspec.json.decode(state, type=StateReport).challenge
+            if challenge != self._command.nonce:
+                self._command = msgspec.structs.replace(self._command, nonce=challenge)
+                self._news.set()
+
+    async def repeat(self) -> None:
+        """Send it once a second, and at once when the challenge is another one."""
+        while True:
+            self._news.clear()
+            await self._client.publish(self._topic, msgspec.json.encode(self._command), qos=1)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_REPEAT_S):
+                    await self._news.wait()

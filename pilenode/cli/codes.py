@@ -1,4 +1,4 @@
-"""Every code a person may meet, from all four places that define codes, and the table of them for the manual.
+"""Every code a person may meet, from all five places that define codes, and the table of them for the manual.
 
 ``python -m pilenode.cli.codes zh docs/manual.zh-CN.md`` (and ``en docs/manual.md``) brings the manual up to date.
 """
@@ -13,6 +13,7 @@ from config.errors import WORDS, Wording
 from pilenode.cli.exits import MEANINGS
 from pilenode.cli.line_errors import WORDS as LINE_WORDS
 from pilenode.cli.reader_words import READERS
+from pilenode.identity.words import WORDS as IDENTITY_WORDS
 from safety.catalogue import CATALOGUE
 from safety.reading import MissingReason
 
@@ -20,7 +21,7 @@ from safety.reading import MissingReason
 class Code(NamedTuple):
     """One code.
 
-    ``kind`` is fault, ending, refusal, configuration, reading, reader or program; ``latch`` only for faults.
+    ``kind`` is fault, ending, refusal, configuration, reading, reader, connection or program; ``latch`` is for faults.
     """
 
     code: str
@@ -90,6 +91,7 @@ _KINDS: Final = {
     "configuration": ("配置", "configuration"),
     "reading": ("读数", "reading"),
     "reader": ("读卡器", "card reader"),
+    "connection": ("连接", "connection"),
     "program": ("程序", "program"),
 }
 _LATCHES: Final = {
@@ -105,6 +107,7 @@ def every() -> dict[str, Code]:
     found = {code: Code(code, "program", "none", *words) for code, words in _PROGRAM.items()}
     found |= {str(code): Code(str(code), "reading", "none", *words) for code, words in READINGS.items()}
     found |= {code: Code(code, "reader", "none", *words) for code, words in READERS.items()}
+    found |= {code: Code(code, "connection", "none", *words) for code, words in IDENTITY_WORDS.items()}
     found |= {code: Code(code, "configuration", "none", *words) for code, words in WORDS.items()}
     found |= {
         code: Code(code, str(one.kind), str(one.latch), one.zh, one.en, one.remedy_zh, one.remedy_en)

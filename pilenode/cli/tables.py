@@ -97,6 +97,21 @@ def _words(terminal: Terminal, code: str) -> tuple[str, str]:
 # -- status ------------------------------------------------------------------------------------------------
 
 
+def _upstream(terminal: Terminal, reply: StatusReply) -> Iterator[Styled]:
+    """Yield whether there is a connection, and where there is none, why not and what to do."""
+    pick, url = terminal.pick, reply.upstream_url
+    if url is None:
+        yield Styled(pick("未配置", "not configured"))
+    elif reply.upstream_connected:
+        yield Styled(f"{pick('已连接', 'connected')} {url} {reply.upstream_protocol or ''}", "green")
+    else:
+        yield Styled(f"{pick('未连接', 'not connected')} {url}", "yellow")
+        if reply.upstream_problem is not None:
+            sentence, remedy = _words(terminal, reply.upstream_problem)
+            yield Styled(f"{sentence} ({reply.upstream_detail})" if reply.upstream_detail else sentence, "yellow")
+            yield Styled(remedy, "dim")
+
+
 def _head(terminal: Terminal, reply: StatusReply) -> Table:
     pick = terminal.pick
     grid = Table.grid(padding=(0, 2, 0, 0))
@@ -104,15 +119,8 @@ def _head(terminal: Terminal, reply: StatusReply) -> Table:
     grid.add_column(overflow="fold")
     grid.add_row(pick("机柜", "Cabinet"), f"{reply.node}  pilenode {reply.version}")
     grid.add_row(pick("保护", "Guard"), _guard(terminal, reply.guard))
-    if reply.upstream_url is None:
-        upstream = Styled(pick("未配置", "not configured"))
-    elif reply.upstream_connected:
-        upstream = Styled(
-            f"{pick('已连接', 'connected')} {reply.upstream_url} {reply.upstream_protocol or ''}", "green"
-        )
-    else:
-        upstream = Styled(f"{pick('未连接', 'not connected')} {reply.upstream_url}", "yellow")
-    grid.add_row(pick("上行", "Upstream"), upstream)
+    for index, line in enumerate(_upstream(terminal, reply)):
+        grid.add_row("" if index else pick("上行", "Upstream"), line)
     grid.add_row(
         pick("待发", "Outbox"),
         pick(

@@ -536,6 +536,8 @@ class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     upstream_connected: bool
     upstream_url: str | None
     upstream_protocol: str | None  # "mqtt5", "mqtt3.1.1" or None
+    upstream_problem: str | None = None  # code: why the last connection did not come about
+    upstream_detail: str = ""  # what the system said about it
     outbox: int  # facts not yet acknowledged by the backend
     log_id: str
     last_seq: int

@@ -142,6 +142,7 @@ class Answers:
         records = [record(facts, status.acked_seq, known) for facts in found]
         upstream, sync = self.upstream or (None, None)
         protocol = sync.protocol if sync is not None else None
+        trouble = upstream.problem if upstream is not None and protocol is None else None
         return StatusReply(
             node=self._node,
             version=__version__,
@@ -150,6 +151,8 @@ class Answers:
             upstream_connected=protocol is not None,
             upstream_url=upstream.url if upstream is not None else None,
             upstream_protocol=protocol,
+            upstream_problem=None if trouble is None else trouble.code,
+            upstream_detail="" if trouble is None else trouble.detail,
             outbox=status.last_seq - status.acked_seq,
             log_id=status.log_id,
             last_seq=status.last_seq,

@@ -7,26 +7,30 @@ Rules of this file:
 - a start is never taken from a retained message;
 - a command is refused after its ``exp``, unless nothing is known of the time (clock quality "none"). Then the age of
   a command is bounded by the connection instead: the station connects with a clean session, so a broker keeps nothing
-  for it while it is away, and what arrives was sent while this connection stood.
+  for it while it is away, and what arrives was sent while this connection stood. A start must also repeat the
+  challenge then (``gate``), so that nobody on the way can hold it back;
+- an answer is stored when it is the last word on that id. A refusal that says nothing about the command itself (who
+  sent it, the challenge, the rate) is not: the same id may come again. Of the others a flood leaves only so many a
+  minute; what had no effect may be judged again.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
 
 from pilenode import clock
-from pilenode.ipc.messages import Done, Identifier, Refused, StartReply
+from pilenode.ipc.messages import Done, Refused, StartReply
 from pilenode.log import RateLimiter
 from pilenode.station import wallclock
+from pilenode.station.command_text import hear
 from pilenode.station.desk import Who
 from pilenode.station.entries import JournalConflictError, JournalFailedError, NewFact
+from pilenode.station.gate import Gate, Verdict
 from pilenode.station.sessions import StartRequest
-from pilenode.station.wallclock import ClockQuality
-from pilenode.upstream.contract import MAX_COMMAND_BYTES, PROTOCOL, Command, decode_command, other_major
 from pilenode.upstream.facts import CommandResult, FactKind
 from pilenode.upstream.facts_money import Payment
 
@@ -34,63 +38,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pilenode.station.acts import Acts
+    from pilenode.station.command_text import Heard
     from pilenode.station.journal import Journal
     from pilenode.station.sessions import Sessions
     from pilenode.station.wallclock import Stamp
-    from pilenode.upstream.contract import IncomingCommand
+    from pilenode.upstream.contract import Command, IncomingCommand
+
+#: Refusals that are the last word on an id.
+_FINAL: Final = frozenset({"retained_command", "expired"})
+
+#: Results held in memory while the journal takes none; starts are refused all that time, so they are few.
+_MAX_UNKEPT: Final = 256
 
 log = structlog.get_logger()
-
-
-class _OnlyId(msgspec.Struct):
-    """What is looked for in a command that is otherwise malformed."""
-
-    id: Identifier
-
-
-def parse(payload: bytes) -> Command | CommandResult:
-    """Return the command in ``payload``, or the refusal that it deserves."""
-    if len(payload) > MAX_COMMAND_BYTES:
-        return CommandResult(id=None, ok=False, code="oversized")
-    if (major := other_major(payload)) is not None:
-        return CommandResult(id=_id_of(payload), ok=False, code="protocol_mismatch", detail=f"{major}, not {PROTOCOL}")
-    try:
-        command = decode_command(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return CommandResult(id=_id_of(payload), ok=False, code="malformed", detail=str(error)[:200])
-    lacking = _lacking(command)
-    return _refused(command, "malformed", lacking) if lacking else command
-
-
-def _lacking(command: Command) -> str:
-    """Return what a command lacks that its ``op`` needs, empty when it is whole."""
-    if command.exp < command.iat:
-        return "exp before iat"
-    if command.op == "act":
-        return "act without act" if command.act is None else ""
-    if command.port is None:
-        return f"{command.op} without port"
-    if command.op == "stop" and command.session is None and command.order is None:
-        return "stop without session or order"
-    if command.op == "modify" and (command.session is None or command.change is None):
-        return "modify without session or change"
-    return "start without order" if command.op == "start" and command.order is None else ""
-
-
-def _id_of(payload: bytes) -> str | None:
-    try:
-        return msgspec.json.decode(payload, type=_OnlyId).id
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
-def judge(command: Command, *, retained: bool, now: Stamp) -> str | None:
-    """Return the refusal code of a command for its way and its age, or None."""
-    if command.op == "stop":
-        return None
-    if retained:
-        return "retained_command"
-    return "expired" if now.clock is not ClockQuality.NONE and now.wall_ms > command.exp else None
 
 
 def _refused(command: Command, code: str, detail: str = "") -> CommandResult:
@@ -114,32 +74,55 @@ class Commands:
     """Carries out commands one at a time. ``refused`` counts refusals by code since start."""
 
     def __init__(
-        self, journal: Journal, sessions: Sessions, acts: Acts, now: Callable[[], Stamp] = wallclock.stamp
+        self,
+        journal: Journal,
+        sessions: Sessions,
+        acts: Acts,
+        now: Callable[[], Stamp] = wallclock.stamp,
+        gate: Gate | None = None,
     ) -> None:
         self._journal = journal
         self._sessions = sessions
         self._acts = acts
         self._now = now
+        self._gate = gate or Gate()
         self._limiter = RateLimiter()
+        self._unkept: dict[str, CommandResult] = {}  # what had its effect and could not be written down
         self.refused: Counter[str] = Counter()
+
+    def challenge(self) -> str | None:
+        """Return what a start must repeat now, None while the clock makes it needless."""
+        return self._gate.challenge(self._now())
 
     async def handle(self, incoming: IncomingCommand) -> CommandResult:
         """Return what became of a command. Never raises for what is in it."""
-        command = parse(incoming.payload)
-        if isinstance(command, CommandResult):
-            return self._count(command)
+        heard = hear(incoming.payload)
+        if isinstance(heard, CommandResult):
+            return self._count(heard)
+        command = heard.command
+        if command.id in self._unkept:
+            return await self._again(self._unkept[command.id])
         try:
             stored = await self._journal.find_command(command.id)
         except JournalFailedError as error:
-            if command.op == "start":
+            if command.op != "stop":
                 return self._count(_refused(command, "journal_failed", error.problem[:200]))
             stored = None
         if stored is not None:
             return msgspec.json.decode(stored.body, type=CommandResult)
-        code = judge(command, retained=incoming.retained, now=self._now())
-        result = _refused(command, code) if code is not None else await self._carry_out(command)
-        await self._remember(result)
+        verdict = await self._judge(heard, retained=incoming.retained)
+        result = _refused(command, *verdict) if verdict.code else await self._carry_out(command)
+        final = not verdict.code or verdict.code in _FINAL
+        if result.ok or (final and self._gate.keeps()):
+            await self._remember(result)
         return self._count(result)
+
+    async def _judge(self, heard: Heard, *, retained: bool) -> Verdict:
+        verdict = await self._gate.authentic(heard)
+        if not verdict.code:
+            # After the wait for the signature: what expired meanwhile has expired.
+            verdict = self._gate.fresh(heard.command, retained=retained, now=self._now())
+        return verdict if verdict.code else self._gate.rate(heard.command)
 
     async def _carry_out(self, command: Command) -> CommandResult:
         if command.op == "act":
@@ -166,12 +149,21 @@ class Commands:
             return _refused(command, reply.code, reply.detail)
         return CommandResult(id=command.id, op="act", ok=True)
 
+    async def _again(self, result: CommandResult) -> CommandResult:
+        """Answer from memory, and try to write it down once more."""
+        await self._remember(result)
+        return result
+
     async def _remember(self, result: CommandResult) -> None:
         try:
             await self._journal.append([NewFact(FactKind.COMMAND_RESULT, result, result.session)])
         except (JournalFailedError, JournalConflictError) as error:
-            # Repeated, it is judged again: a start is the same session by its order, a stop has nothing left to end.
+            # After a restart it is judged again: a start is the same session by its order, a stop has nothing to end.
             log.warning("result of a command not kept", command=result.id, problem=str(error))
+            if result.ok and result.id is not None and len(self._unkept) < _MAX_UNKEPT:
+                self._unkept[result.id] = result
+        else:
+            self._unkept.pop(result.id or "", None)
 
     def _count(self, result: CommandResult) -> CommandResult:
         if not result.ok:

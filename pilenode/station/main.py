@@ -27,6 +27,7 @@ from pilenode.station.commands import Commands
 from pilenode.station.control import ControlServer
 from pilenode.station.energy import Counter, counter_of
 from pilenode.station.entries import JournalPolicy
+from pilenode.station.gate import gate_of
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import CabinetHouse
 from pilenode.station.journal import Journal
@@ -144,7 +145,7 @@ class Station:
         )
         desks = (self._tariff, self._cards.book, budget, self._load.queue, *self._oversight.desks)
         self._acts = Acts(self._journal, desks, self._wall.stamp)
-        self._commands = Commands(self._journal, self._sessions, self._acts, self._wall.stamp)
+        self._commands = Commands(self._journal, self._sessions, self._acts, self._wall.stamp, gate_of(config))
         self._prover = Prover(config, self._journal, self._guard, self._sessions, now=self._wall.stamp)
         self._answers = Answers(config.node.id, self._journal, self._sessions, self._prover, self._acts, self._dropped)
         self._answers.tariff = self._tariff
@@ -241,6 +242,7 @@ class Station:
             tests=self._prover.reports(),
             locks=self._oversight.locks(),
             ledger=self._oversight.ledger(),
+            challenge=self._commands.challenge(),
         )
 
     def _dropped(self) -> dict[str, int]:

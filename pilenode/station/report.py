@@ -27,8 +27,12 @@ def report(
     tests: Sequence[PeriodicTest] = (),
     locks: Sequence[LockShown] = (),
     ledger: LedgerShown | None = None,
+    challenge: str | None = None,
 ) -> StateReport:
-    """Return the state of the cabinet; ``snapshot`` None: guard does not answer, ``ledger`` None: not read yet."""
+    """Return the state of the cabinet; ``snapshot`` None: guard does not answer, ``ledger`` None: not read yet.
+
+    ``challenge``: what a start must repeat, None: nothing.
+    """
     return StateReport(
         wall_ms=at.wall_ms,
         clock=at.clock,
@@ -45,6 +49,7 @@ def report(
         ledger_open=None if ledger is None else ledger.open + ledger.in_progress,
         ledger_overdue=None if ledger is None else ledger.overdue,
         ledger_undated=None if ledger is None else ledger.undated,
+        challenge=challenge,
     )
 
 
@@ -71,7 +76,8 @@ def _words(state: StateReport) -> tuple[object, ...]:
     ports = [(port.port, port.state, port.session, port.reason, port.findings) for port in state.ports]
     ledger = state.ledger_open, state.ledger_overdue, state.ledger_undated
     tests = state.tests_due, state.tests_failed
-    return state.guard, state.journal_ok, state.cabinet_faults, *tests, state.locks, *ledger, ports
+    health = state.guard, state.journal_ok, state.cabinet_faults
+    return *health, *tests, state.locks, *ledger, state.challenge, ports
 
 
 def _moved(old: PortReport, new: PortReport) -> bool:

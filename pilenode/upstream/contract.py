@@ -32,8 +32,12 @@ PROTOCOL: Final = 1
 ROOT: Final = f"pn/v{PROTOCOL}"
 #: Caps in bytes, checked before a byte is parsed.
 MAX_COMMAND_BYTES: Final = 8 * 1024
+#: A signed command of that size in base64, its signature and the name of its key.
+MAX_ENVELOPE_BYTES: Final = 11 * 1024
 MAX_ACK_BYTES: Final = 1024
 MAX_TIME_BYTES: Final = 256
+#: A start is good for no longer than this after it was issued, ms: who scanned a code does not wait for ten minutes.
+MAX_START_LIFE_MS: Final = 600_000
 #: Caps of one batch of facts; whichever is reached first closes it.
 MAX_BATCH_FACTS: Final = 50
 MAX_BATCH_BYTES: Final = 64 * 1024
@@ -127,6 +131,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
     What is unknown beside these fields is ignored; inside ``plan``, ``change`` and ``act`` it refuses the command, for
     it may be a limit (docs/adr/0025-contract.md).
+    ``exp`` of a start is at most ``MAX_START_LIFE_MS`` after its ``iat``. ``node``: for which cabinet it is; a signed
+    command must say so. ``nonce`` repeats the ``challenge`` of the state report: a start needs it while that has one.
     """
 
     protocol: Major = PROTOCOL
@@ -139,6 +145,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     paid_fen: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     change: Change | None = None
     act: AnyAct | None = None
+    node: Identifier | None = None
+    nonce: Annotated[str, Meta(max_length=64)] | None = None
     iat: Moment
     exp: Moment
 
@@ -204,7 +212,8 @@ class StateReport(msgspec.Struct, frozen=True, kw_only=True):
 
     ``tests_due``, ``tests_failed``: periodic tests whose time has come, and whose last result was bad.
     ``locks``: those that are not over, gravest first. ``ledger_*``: entries that are not closed, those past their
-    deadline, and those of which nobody can say; None while the ledger has not been read.
+    deadline, and those of which nobody can say; None while the ledger has not been read. ``challenge``: what a start
+    must repeat (``Command.nonce``); None while the cabinet knows the time.
     """
 
     wall_ms: Moment
@@ -219,6 +228,7 @@ class StateReport(msgspec.Struct, frozen=True, kw_only=True):
     ledger_open: Sequence | None = None
     ledger_overdue: Sequence | None = None
     ledger_undated: Sequence | None = None
+    challenge: Annotated[str, Meta(max_length=64)] | None = None
 
 
 class Live(msgspec.Struct, frozen=True, kw_only=True):
@@ -238,6 +248,14 @@ class IncomingCommand:
 
     payload: bytes
     retained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why there is no connection: a code of ``pilenode.identity.words``, and what the system said."""
+
+    code: str
+    detail: str = ""
 
 
 class UpstreamLostError(Exception):
@@ -276,6 +294,10 @@ class Upstream(Protocol):
     @property
     def url(self) -> str:
         """Return where the backend is, for people."""
+
+    @property
+    def problem(self) -> Problem | None:
+        """Return why the last connection did not come about, None since one did or before the first was tried."""
 
     @property
     def dropped(self) -> Mapping[str, int]:

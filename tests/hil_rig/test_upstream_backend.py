@@ -200,11 +200,12 @@ class Node:
             self.journal, self._link, Terms(lease_s=60.0, checkpoint_s=60.0, tariff=lambda: TERMS), PlainHouse()
         )
         self.wall = WallClock(lambda: Reading(clock.boot_id(), clock.boottime_ms(), 0))  # a calendar of 1970
+        commands = Commands(self.journal, self.sessions, Acts(self.journal, ()))  # does not know the time
         self.sync = Sync(
             self.journal,
             MqttUpstream(Settings(url=url), "n"),
-            Commands(self.journal, self.sessions, Acts(self.journal, ())),
-            lambda: report(None, stamp(), journal_ok=True),
+            commands,
+            lambda: report(None, stamp(), journal_ok=True, challenge=commands.challenge()),
             Timing(retry_base_s=0.1, retry_cap_s=0.3, ack_timeout_s=1.0),
             self.wall,
         )
@@ -291,7 +292,7 @@ def test_command_gets_its_answer_and_state_and_presence_are_kept(tmp_path: Path,
         await node.sessions.tick()
         running = asyncio.create_task(node.sync.run())
         try:
-            command = Command(id="c1", op="start", port=1, order="o1", iat=0, exp=2**50)
+            command = Command(id="c1", op="start", port=1, order="o1", iat=2**50, exp=2**50)
             result = await send(broker.url, "n", command)
             assert (result.id, result.ok, result.code) == ("c1", False, "guard_absent")
             await node.until(lambda: backend.store.latest("n", "st") and backend.store.results("n"))

@@ -12,17 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.tariff import flat_schedule
+from hil_rig import bench_commands
 from pilenode.ipc.messages import Grant, Plan, Release
 from pilenode.ipc.wish import Wish
 from pilenode.station.acts import Acts
-from pilenode.station.commands import Commands, judge, parse
+from pilenode.station.command_text import Heard, hear
+from pilenode.station.commands import Commands
+from pilenode.station.gate import PER_MINUTE, Gate
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
 from pilenode.station.sessions import Sessions
 from pilenode.station.terms import Terms
 from pilenode.station.wallclock import ClockQuality, Stamp
-from pilenode.upstream.contract import MAX_COMMAND_BYTES, Command, IncomingCommand
+from pilenode.upstream.contract import MAX_COMMAND_BYTES, MAX_START_LIFE_MS, Command, IncomingCommand
 from pilenode.upstream.facts import CommandResult, FactKind
 from safety.catalogue import CATALOGUE
 
@@ -37,6 +40,22 @@ SYNCED = Stamp("b", 0, NOW_MS, ClockQuality.NTP)
 CLOCKLESS = Stamp("b", 0, 1000, ClockQuality.NONE)
 START = Command(id="c1", op="start", port=1, order="o1", iat=NOW_MS - 1000, exp=NOW_MS + 59_000)
 STOP = Command(id="c2", op="stop", port=1, session="s1", iat=NOW_MS - 1000, exp=NOW_MS + 59_000)
+
+
+def judge(command: Command, *, retained: bool, now: Stamp) -> str | None:
+    """Return the refusal of a start that repeats the right challenge, or of any other command, None for none."""
+    gate = Gate(monotonic_s=lambda: 0.0)
+    if command.op == "start":
+        command = msgspec.structs.replace(command, nonce=gate.challenge(now))
+    return gate.fresh(command, retained=retained, now=now).code or None
+
+
+def parse(payload: bytes) -> Command | CommandResult:
+    """Return the command in a payload, or its refusal."""
+    heard = hear(payload)
+    return heard.command if isinstance(heard, Heard) else heard
+
+
 TERMS = Terms(
     lease_s=60.0,
     checkpoint_s=60.0,
@@ -95,7 +114,16 @@ ENCODED = msgspec.json.encode(START)
         pytest.param(b"", "malformed", None, id="empty"),
         pytest.param(b"\xff\xfe", "malformed", None, id="not UTF-8"),
         pytest.param(b"[]", "malformed", None, id="no object"),
-        pytest.param(b"[" * 5000, "malformed", None, id="deep"),
+        pytest.param(b"[" * 5000, "too_deep", None, id="deep"),
+        pytest.param(ENCODED[:-1] + b',"x":' + b"[" * 7 + b"]" * 7 + b"}", None, "c1", id="eight levels"),
+        pytest.param(ENCODED[:-1] + b',"x":' + b"[" * 8 + b"]" * 8 + b"}", "too_deep", None, id="nine levels"),
+        pytest.param(ENCODED[:-1] + b',"x":"[[[[[[[[[[\\"[["}', None, "c1", id="brackets in a text"),
+        pytest.param(ENCODED[:-1] + b',"port":2}', "duplicate_key", None, id="port twice"),
+        pytest.param(ENCODED[:-1] + b',"p\\u006frt":2}', "duplicate_key", None, id="port twice, once in disguise"),
+        pytest.param(ENCODED[:-1] + b',"x":[{"a":1,"a":1}]}', "duplicate_key", None, id="twice, further down"),
+        pytest.param(b'{"signed":1}', "malformed", None, id="envelope without a signature"),
+        pytest.param(b"NaN", "malformed", None, id="no object either"),
+        pytest.param(b"9" * 5000, "malformed", None, id="a number of 5000 digits"),
         pytest.param(b'{"id":"c9"}', "malformed", "c9", id="only an id"),
         pytest.param(ENCODED.replace(b'"start"', b'"reboot"'), "malformed", "c1", id="unknown op"),
         pytest.param(ENCODED.replace(b'"port":1', b'"port":0'), "malformed", "c1", id="port 0"),
@@ -104,6 +132,18 @@ ENCODED = msgspec.json.encode(START)
         pytest.param(ENCODED.replace(b'"c1"', b'"' + b"x" * 65 + b'"'), "malformed", None, id="long id"),
         pytest.param(
             msgspec.json.encode(msgspec.structs.replace(START, iat=5, exp=4)), "malformed", "c1", id="exp before iat"
+        ),
+        pytest.param(
+            msgspec.json.encode(msgspec.structs.replace(START, exp=START.iat + MAX_START_LIFE_MS)),
+            None,
+            "c1",
+            id="good for as long as it may be",
+        ),
+        pytest.param(
+            msgspec.json.encode(msgspec.structs.replace(START, exp=START.iat + MAX_START_LIFE_MS + 1)),
+            "malformed",
+            "c1",
+            id="good for too long",
         ),
         pytest.param(
             msgspec.json.encode(msgspec.structs.replace(STOP, session=None)),
@@ -120,9 +160,13 @@ ENCODED = msgspec.json.encode(START)
         pytest.param(b" " * (MAX_COMMAND_BYTES + 1 - len(ENCODED)) + ENCODED, "oversized", None, id="one byte over"),
     ],
 )
-def test_what_is_no_command_is_refused_with_its_code(payload: bytes, code: str, told_id: str | None) -> None:
-    """Malformed and oversized input gets a stable code, and its own id back where it has one."""
+def test_what_is_no_command_is_refused_with_its_code(payload: bytes, code: str | None, told_id: str | None) -> None:
+    """Malformed and oversized input gets a stable code, and its own id back where it has one; None: it is a command."""
     refusal = parse(payload)
+    if code is None:
+        assert isinstance(refusal, Command)
+        assert refusal.id == told_id
+        return
     assert isinstance(refusal, CommandResult)
     assert (refusal.code, refusal.id, refusal.ok) == (code, told_id, False)
     assert code in CATALOGUE
@@ -166,7 +210,11 @@ def test_no_payload_raises(payload: bytes) -> None:
 
 
 def play(
-    directory: Path, guard: FakeGuard, story: Callable[[Commands, Journal], Awaitable[None]], now: Stamp = SYNCED
+    directory: Path,
+    guard: FakeGuard,
+    story: Callable[[Commands, Journal], Awaitable[None]],
+    now: Stamp = SYNCED,
+    gate: Gate | None = None,
 ) -> None:
     """Run ``story`` with a station that has looked around and a guard that listens."""
 
@@ -175,11 +223,16 @@ def play(
         sessions = Sessions(journal, link, TERMS, PlainHouse())
         async with guard:
             await sessions.tick()
-            await story(Commands(journal, sessions, Acts(journal, ()), lambda: now), journal)
+            await story(Commands(journal, sessions, Acts(journal, ()), lambda: now, gate), journal)
             await link.close()
         await journal.close()
 
     asyncio.run(main())
+
+
+async def results(journal: Journal) -> int:
+    """Return how many answers are kept."""
+    return [fact.kind for fact in await journal.unacked(1000)].count(FactKind.COMMAND_RESULT)
 
 
 def incoming(command: Command, *, retained: bool = False) -> IncomingCommand:
@@ -260,11 +313,21 @@ def test_refusals_are_counted_and_touch_nothing(
 
 
 def test_clockless_cabinet_still_starts(tmp_path: Path, guard: FakeGuard) -> None:
-    """A cabinet that does not know the time takes what arrives on its connection, and still nothing retained."""
+    """A cabinet that does not know the time takes what repeats its challenge, and still nothing retained.
 
-    async def story(commands: Commands, _: Journal) -> None:
-        assert (await commands.handle(incoming(START))).ok
-        other = msgspec.structs.replace(START, id="c3", port=2, order="o2")
+    A start that was refused for its challenge may come again under its id; with the right one it is carried out.
+    """
+
+    async def story(commands: Commands, journal: Journal) -> None:
+        for nonce in (None, "", "guess"):
+            refused = await commands.handle(incoming(msgspec.structs.replace(START, nonce=nonce)))
+            assert refused.code == "challenge_needed"
+        assert guard.count(Grant) == 0
+        assert await results(journal) == 0
+        challenge = commands.challenge()
+        assert challenge is not None
+        assert (await commands.handle(incoming(msgspec.structs.replace(START, nonce=challenge)))).ok
+        other = msgspec.structs.replace(START, id="c3", port=2, order="o2", nonce=challenge)
         assert (await commands.handle(incoming(other, retained=True))).code == "retained_command"
 
     play(tmp_path, guard, story, CLOCKLESS)
@@ -314,7 +377,9 @@ def test_no_sequence_of_commands_starts_what_must_not_start(
         answers: dict[str, CommandResult] = {}
         for op, name, order, retained, late in heard:
             exp = NOW_MS - 1 if late else NOW_MS + 1
-            command = Command(id=name, op="start" if op == "start" else "stop", port=1, order=order, iat=0, exp=exp)
+            command = Command(
+                id=name, op="start" if op == "start" else "stop", port=1, order=order, iat=NOW_MS - 9, exp=exp
+            )
             before = guard.count(Grant)
             result = await commands.handle(incoming(command, retained=retained))
             assert answers.setdefault(name, result) == result
@@ -326,3 +391,77 @@ def test_no_sequence_of_commands_starts_what_must_not_start(
         assert len(granted) == len(set(granted)) <= 2
 
     play(directory, guard, story)
+
+
+def test_known_time_needs_no_challenge() -> None:
+    """Where the clock is trusted nothing is told and nothing asked for; where it is not, both."""
+    gate = Gate(monotonic_s=lambda: 0.0)
+    for quality in ClockQuality:
+        trusted = quality in (ClockQuality.SERVER, ClockQuality.NTP)
+        now = replace(SYNCED, clock=quality)
+        assert (gate.challenge(now) is None) == trusted
+        assert gate.fresh(START, retained=False, now=now).code == ("" if trusted else "challenge_needed")
+
+
+def test_command_for_another_cabinet_is_refused_here(tmp_path: Path, guard: FakeGuard) -> None:
+    """Whoever copies a command from one topic to another starts nothing; a stop that names its session is honoured."""
+
+    async def story(commands: Commands, _: Journal) -> None:
+        elsewhere = msgspec.structs.replace(START, node="cabinet-2")
+        assert (await commands.handle(incoming(elsewhere))).code == "wrong_node"
+        started = await commands.handle(incoming(msgspec.structs.replace(START, node="cabinet-1")))
+        stop = msgspec.structs.replace(STOP, session=started.session, node="cabinet-2")
+        assert (await commands.handle(incoming(stop))).ok
+
+    play(tmp_path, guard, story, gate=Gate("cabinet-1"))
+
+
+def test_starts_come_ten_a_minute_and_stops_as_many_as_like(tmp_path: Path, guard: FakeGuard) -> None:
+    """The eleventh start within a minute waits for the next one, under the same id; no number of stops is too many."""
+    now_s = [0.0]
+
+    async def story(commands: Commands, journal: Journal) -> None:
+        for number in range(PER_MINUTE["start"]):
+            wrong = msgspec.structs.replace(START, id=f"n{number}", port=9, order=f"o-{number}")
+            assert (await commands.handle(incoming(wrong))).code == "unknown_port"
+        assert (await commands.handle(incoming(START))).code == "rate_limited"
+        for number in range(100):
+            stop = msgspec.structs.replace(STOP, id=f"s{number}")
+            assert (await commands.handle(incoming(stop))).code == "wrong_session"
+        now_s[0] += 6.1
+        assert (await commands.handle(incoming(START))).ok
+        assert await results(journal) == 30 + 1  # of refusals only so many
+
+    play(tmp_path, guard, story, gate=Gate(monotonic_s=lambda: now_s[0]))
+
+
+def test_flood_of_refusals_does_not_fill_the_journal(tmp_path: Path, guard: FakeGuard) -> None:
+    """Every one is answered and counted; only the first of a minute are facts."""
+
+    async def story(commands: Commands, journal: Journal) -> None:
+        for number in range(200):
+            late = msgspec.structs.replace(START, id=f"n{number}", exp=START.iat)
+            assert (await commands.handle(incoming(late))).code == "expired"
+        assert commands.refused["expired"] == 200
+        assert await results(journal) == 30
+
+    play(tmp_path, guard, story, gate=Gate(monotonic_s=lambda: 0.0))
+
+
+def test_what_was_refused_for_its_sender_does_not_use_up_the_id(tmp_path: Path, guard: FakeGuard) -> None:
+    """A forger who guesses an id cannot have the real command under that id refused."""
+
+    async def story(commands: Commands, _: Journal) -> None:
+        assert (await commands.handle(incoming(msgspec.structs.replace(START, node="x")))).code == "wrong_node"
+        assert (await commands.handle(incoming(START))).ok
+
+    play(tmp_path, guard, story, gate=Gate("cabinet-1"))
+
+
+def test_random_lives_keep_every_promise(tmp_path: Path) -> None:
+    """One session for an id, none late, none forged, off always: the short form of ``hil_rig.bench_commands``."""
+    keys = tmp_path / "keys"
+    broken, codes = asyncio.run(bench_commands.play(400, 20260101, keys, bench_commands.operations_key(keys)))
+    assert broken == {}
+    reached = {"carried out", "expired", "retained_command", "challenge_needed", "wrong_node", "unsigned"}
+    assert reached | {"bad_signature", "malformed", "rate_limited", "journal_failed"} <= set(codes)

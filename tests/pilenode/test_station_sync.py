@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from pilenode.upstream.contract import FactBatch, Hello, StateReport
+    from pilenode.station.wallclock import Stamp
+    from pilenode.upstream.contract import FactBatch, Hello, Problem, StateReport
     from pilenode.upstream.facts import CommandResult
     from tests.pilenode.conftest import FakeGuard
 
@@ -100,6 +102,7 @@ class LoopUpstream:
     """Makes one link after the other. While ``down`` nothing can be reached."""
 
     url = "loop://"
+    problem: Problem | None = None
 
     def __init__(self) -> None:
         self.dropped: dict[str, int] = {}
@@ -117,6 +120,11 @@ class LoopUpstream:
         yield self.links[-1]
 
 
+def told_stamp() -> Stamp:
+    """Return the present moment of a cabinet that was told the time."""
+    return replace(stamp(), clock=ClockQuality.SERVER)
+
+
 class Bench:
     """A station's upstream side over a loop."""
 
@@ -129,7 +137,7 @@ class Bench:
         self.sync = Sync(
             self.journal,
             self.upstream,
-            Commands(self.journal, self.sessions, Acts(self.journal, ())),
+            Commands(self.journal, self.sessions, Acts(self.journal, ()), told_stamp),
             lambda: report(self.sessions.snapshot, stamp(), journal_ok=True),
             Timing(retry_base_s=0.01, retry_cap_s=0.02, ack_timeout_s=ack_timeout_s),
             self.wall,
@@ -374,7 +382,7 @@ def test_the_time_is_asked_for_until_it_is_told_and_then_rarely(
 
 def command(name: str, port: int = 1) -> IncomingCommand:
     """Return a start as it arrives."""
-    start = Command(id=name, op="start", port=port, order=f"order-{name}", iat=0, exp=2**50)
+    start = Command(id=name, op="start", port=port, order=f"order-{name}", iat=2**50, exp=2**50)
     return IncomingCommand(msgspec.json.encode(start), retained=False)
 
 

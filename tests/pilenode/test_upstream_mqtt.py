@@ -17,7 +17,7 @@ import pytest
 
 from config.schema import Upstream as Settings
 from hil_rig.broker import Broker, find_mosquitto, free_port
-from pilenode.upstream import dialect
+from pilenode.upstream import dialect, mqtt
 from pilenode.upstream.contract import (
     MAX_ACK_BYTES,
     MAX_TIME_BYTES,
@@ -295,6 +295,7 @@ def test_strange_broker_costs_little_and_leaves_nothing_open(manner: str, monkey
 
     A hang-up is noticed as one: it costs no waiting at all.
     """
+    monkeypatch.setattr(mqtt, "_EXAMINE_S", 0.2)
     if manner != "hangs up":
         monkeypatch.setattr(dialect, "PROBE_S", 0.1)
         monkeypatch.setattr(dialect, "PATIENCE_S", 0.2)
@@ -312,6 +313,8 @@ def test_strange_broker_costs_little_and_leaves_nothing_open(manner: str, monkey
         port = server.sockets[0].getsockname()[1]
         adapter = upstream(f"mqtt://127.0.0.1:{port}")
         await _fail(adapter)
+        assert adapter._looking is not None
+        assert (await adapter._looking).code == ("broker_hangs_up" if manner == "hangs up" else "broker_silent")
         await asyncio.sleep(0.05)
         before = open_files()
         for _ in range(5):

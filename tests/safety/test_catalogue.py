@@ -85,6 +85,15 @@ ENDINGS = (
     "never_energised",
 )
 REFUSALS = (
+    "too_deep",
+    "duplicate_key",
+    "wrong_node",
+    "unsigned",
+    "unknown_key",
+    "bad_signature",
+    "keys_unreadable",
+    "challenge_needed",
+    "rate_limited",
     "card_unknown",
     "card_denied",
     "card_expired",
