@@ -31,6 +31,7 @@ from pilenode import clock
 from pilenode.identity import diagnosis
 from pilenode.identity.store import Pair, Store
 from pilenode.identity.words import BLAMED
+from pilenode.upstream.channels import CHANNELS
 from pilenode.upstream.contract import (
     MAX_ACK_BYTES,
     MAX_TIME_BYTES,
@@ -66,6 +67,7 @@ _TRIES: Final = 3
 _EXAMINE_S: Final = 3.0
 #: Between two closer looks at a broker that does not let us in, seconds.
 _DIAGNOSE_S: Final = 60.0
+_RETAINED: Final = frozenset(one.leaf for one in CHANNELS if one.retained)
 #: Names one connection: by chance, because a clock that starts anew at each boot would name two of them alike.
 _SESSION_BITS: Final = 52
 _PROTOCOLS: Final = {Version.V5: aiomqtt.ProtocolVersion.V5, Version.V311: aiomqtt.ProtocolVersion.V311}
@@ -397,7 +399,7 @@ class MqttLink:
                 await self._client.subscribe([(self._ack, 1), (self._cmd, 1), (self._time, 1)])
             except aiomqtt.MqttError as error:
                 raise UpstreamLostError(str(error)) from error
-        await self._publish("live", live, retain=True)
+        await self._publish("live", live)
 
     async def hello(self, message: Hello) -> None:
         """Send the first message of a connection."""
@@ -409,7 +411,7 @@ class MqttLink:
 
     async def state(self, report: StateReport) -> None:
         """Send the present state."""
-        await self._publish("st", report, retain=True)
+        await self._publish("st", report)
 
     async def result(self, result: CommandResult) -> None:
         """Send what became of a command."""
@@ -449,9 +451,10 @@ class MqttLink:
             self._dropped[f"malformed_{word}"] += 1
         return None
 
-    async def _publish(self, leaf: UpLeaf, message: msgspec.Struct, *, retain: bool = False) -> None:
+    async def _publish(self, leaf: UpLeaf, message: msgspec.Struct) -> None:
         try:
-            await self._client.publish(up(self._node, leaf), msgspec.json.encode(message), qos=1, retain=retain)
+            payload, retain = msgspec.json.encode(message), leaf in _RETAINED
+            await self._client.publish(up(self._node, leaf), payload, qos=1, retain=retain)
         except aiomqtt.MqttError as error:
             raise UpstreamLostError(str(error)) from error
 

@@ -186,6 +186,7 @@ def test_a_restarted_guard_is_noticed_and_the_session_goes_on(alone: Harness) ->
     wait("its reading is durable", lambda: alone.sessions()[0].state == "running")
     alone.kill("guard")
     alone.start("guard")
+    wait("guard is back", lambda: alone.status().guard is not None)
     wait("port 1 closes again", lambda: alone.port(1).closed, 30.0)
     assert alone.port(1).session == f"{started.session}.2"
     (running,) = alone.status().sessions
