@@ -461,9 +461,9 @@ def test_storage_that_hangs_is_a_failure_in_time_and_nothing_piles_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A storage that does not answer costs the time-out, not the loop; what it did after all is seen again."""
-    monkeypatch.setattr(module, "CALL_TIMEOUT_S", 0.2)
 
     async def work(journal: Journal) -> None:
+        monkeypatch.setattr(module, "CALL_TIMEOUT_S", 0.2)  # not while the file is opened
         now, answers = journal._now, threading.Event()
 
         def hang() -> Stamp:
