@@ -440,8 +440,10 @@ class Harness:
         return ask(str(self.directory / "control.sock"), request, messages.StartReply)
 
     def stop(self, port: int) -> None:
-        """Stop what runs on a port."""
-        ask(str(self.directory / "control.sock"), messages.Stop(port=port, by="rig"), messages.Done)
+        """Stop what is on a port now."""
+        session = next(one.session for one in self.status().sessions if one.port == port)
+        request = messages.Stop(port=port, session=session, by="rig")
+        ask(str(self.directory / "control.sock"), request, messages.Done)
 
     def port(self, number: int) -> messages.PortSnapshot:
         """Return guard's view of one port, by way of station."""

@@ -11,9 +11,14 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# How long one example takes says more about what else the machine does than about the product.
+settings.register_profile("shared_machine", deadline=None)
+settings.load_profile("shared_machine")
 
 _NOT_RUN = pytest.StashKey[dict[str, list[str]]]()
 

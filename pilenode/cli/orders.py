@@ -15,7 +15,7 @@ from pilenode.cli.exits import Exit
 from pilenode.cli.terminal import Misuse
 from pilenode.cli.wishes import duration_s, plan_options, until_ms
 from pilenode.clock import wall_ms
-from pilenode.ipc.messages import Done, Modify, ResetFault, Start, StartReply, Stop
+from pilenode.ipc.messages import Done, Modify, ResetFault, Start, StartReply, Status, StatusReply, Stop
 from pilenode.ipc.wish import Change, Wish
 
 if TYPE_CHECKING:
@@ -143,13 +143,28 @@ def modify(  # noqa: PLR0913 - the options of a command
     text=Text("仅当端口上是这个会话时才停止。", "Stop only if this session is the one on the port."),
 )
 def stop(terminal: Terminal, ask: Ask, port: int, session: str | None) -> int:
-    """Ask the station to end what runs on a port."""
+    """Ask the station to end what is on a port now: by its name, so that nobody else's session is meant."""
+    order = None
+    if session is None:
+        session, order = _on(ask(Status(), StatusReply), port)
     return _done(
         terminal,
-        ask(Stop(port=port, session=session, by=who()), Done),
+        ask(Stop(port=port, session=session, order=order, by=who()), Done),
         f"端口 {port} 已停止。",
         f"Port {port} stopped.",
     )
+
+
+def _on(status: StatusReply, port: int) -> tuple[str | None, str | None]:
+    """Return the session that is on a port, or the order that waits for it."""
+    session = next((one.session for one in status.sessions if one.port == port), None)
+    if session is None and status.guard is not None:
+        # Guard may hold what a journal that cannot be read does not tell: its lease is the session and a number.
+        lease = next((one.session for one in status.guard.ports if one.port == port and one.closed), None)
+        session = None if lease is None else lease.partition(".")[0]
+    queue = status.load.queue if status.load is not None else []
+    order = next((one.order for one in queue if one.port == port), None)
+    return session, order if session is None else None
 
 
 @talks(

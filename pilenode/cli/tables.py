@@ -129,6 +129,10 @@ def _head(terminal: Terminal, reply: StatusReply) -> Table:
     grid.add_row(pick("记录", "Journal"), journal)
     if reply.clock is not None:
         grid.add_row(pick("时钟", "Clock"), _clock(terminal, reply.clock))
+    if reply.load is not None and reply.load.queue:
+        places = "  ".join(f"{one.position}: {one.order} → {one.port}" for one in reply.load.queue)
+        waits = pick(f"{len(reply.load.queue)} 个等候", f"{len(reply.load.queue)} waiting")
+        grid.add_row(pick("排队", "Queue"), Styled(f"{waits}  {places}", "yellow"))
     if reply.readers:
         grid.add_row(pick("读卡器", "Readers"), _readers(terminal, reply))
     attention = _attention(terminal, reply.tests)

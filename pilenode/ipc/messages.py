@@ -270,10 +270,11 @@ class Start(_Message, frozen=True, kw_only=True, tag="start"):
 
 
 class Stop(_Message, frozen=True, kw_only=True, tag="stop"):
-    """Stop what runs on ``port``; with ``session`` only if that is what runs there."""
+    """Stop ``session`` on ``port``, or what ``order`` has begun or waits for. One of both must be given."""
 
     port: PortNumber
     session: Identifier | None = None
+    order: Identifier | None = None
     by: Words = ""
 
 
@@ -347,7 +348,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     order: str
     port: int
     source: str  # "cli", "upstream", "card"
-    state: str  # "starting", "running", "ended"
+    state: str  # "starting", "running", "paused", "ended"
     started_wall_ms: int
     clock: str  # quality of the wall clock: "none", "rtc", "ntp", "server"
     plan: Wish = Wish()
@@ -358,8 +359,13 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     start_register_mwh: int | None = None
     end_register_mwh: int | None = None
     energy_wh: int | None = None
+    energy_flags: list[str] = []  # why the energy is not simply the difference of two registers
     electricity_fen: int | None = None
     service_fen: int | None = None
+    charged_fen: int | None = None  # what is to be paid, after free sessions and amounts paid in advance
+    refund_fen: int | None = None
+    legs: int = 1
+    pause_ms: int | None = None  # without power between its legs
     tariff_version: str | None = None
     acknowledged: bool = False  # the backend has confirmed the end of this session
 

@@ -108,7 +108,9 @@ class Answers:
             return await self._controller.start(StartRequest(request.port, request.order, request.plan, "cli", by))
         if isinstance(request, Modify):
             return await self._controller.modify(request.port, request.session, request.change, "cli", by)
-        return await self._controller.stop(request.port, "technician", session=request.session)
+        if request.session is None and request.order is None:
+            return Refused(code="wrong_session", detail="")
+        return await self._controller.stop(request.port, "technician", session=request.session, order=request.order)
 
     async def _look(self, request: Status | Sessions | Facts | GetTariff) -> ControlReply:
         if isinstance(request, GetTariff):

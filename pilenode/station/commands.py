@@ -68,6 +68,8 @@ def _lacking(command: Command) -> str:
         return "act without act" if command.act is None else ""
     if command.port is None:
         return f"{command.op} without port"
+    if command.op == "stop" and command.session is None and command.order is None:
+        return "stop without session or order"
     if command.op == "modify" and (command.session is None or command.change is None):
         return "modify without session or change"
     return "start without order" if command.op == "start" and command.order is None else ""
@@ -82,7 +84,7 @@ def _id_of(payload: bytes) -> str | None:
 
 def judge(command: Command, *, retained: bool, now: Stamp) -> str | None:
     """Return the refusal code of a command for its way and its age, or None."""
-    if command.op == "stop" and (command.session is not None or command.order is not None):
+    if command.op == "stop":
         return None
     if retained:
         return "retained_command"

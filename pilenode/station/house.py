@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pilenode.station.session import OpenSession
     from pilenode.station.wallclock import Stamp
     from pilenode.station.windows import Hours
+    from pilenode.upstream.facts_outage import Outage
 
 #: A plan with a clock time or a sum of money is reckoned anew this often, ms: clocks are set, and prices change.
 REVIEW_MS = 60_000
@@ -37,6 +38,7 @@ class End:
 
     reason: str
     detail: str = ""
+    outage: Outage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Wait:
 @dataclass(frozen=True, slots=True)
 class GoOn:
     """A paused session may have power again now."""
+
+    outage: Outage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,10 @@ class Held:
 
 class House(Protocol):
     """The rules of one cabinet, as the controller asks them."""
+
+    @property
+    def stagger_s(self) -> float:
+        """Return the pause between two sessions that go on after a loss of power, seconds."""
 
     def why_not_start(self, port: int, wish: Wish, now: Stamp) -> Refused | None:
         """Return why nobody may start this now, or None."""
@@ -80,6 +88,8 @@ class House(Protocol):
 
 class PlainHouse:
     """A house with no rules but the customer's own plan: everybody may start, nobody goes on after a loss of power."""
+
+    stagger_s = 2.0
 
     def why_not_start(self, port: int, wish: Wish, now: Stamp) -> Refused | None:
         """Refuse only a plan that cannot be."""
@@ -109,6 +119,7 @@ class CabinetHouse:
     def __init__(
         self, policy: Policy, hours: Hours, longest_s: float, locked: Callable[[int], HeldLock | None]
     ) -> None:
+        self.stagger_s = policy.resume_stagger_s
         self._policy = policy
         self._hours = hours
         self._longest_ms = round(longest_s * 1000)
@@ -158,11 +169,12 @@ class CabinetHouse:
             amount_left_mwh=None if left is None else left[0],
         )
         instant = resume.Instant(now.boot, snapshot.guard_boot, now.boottime_ms, known_ms(now))
+        outage = resume.outage_of(interrupted.last, instant, pause.reason)
         match resume.decide(interrupted, instant, snapshot, self._policy, self._hours):
             case resume.Close(reason=reason, why=why):
-                return End(reason, why)
+                return End(reason, why, outage)
             case resume.Resume(delay_s=0):
-                return GoOn()
+                return GoOn(outage)
             case _:
                 return Wait()
 

@@ -8,6 +8,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,7 @@ from pilenode.ipc.messages import Amend, Grant, Refused, Release, Renew
 from pilenode.station.entries import JournalFailedError
 from pilenode.station.faults import fault_facts
 from pilenode.station.follow import decide, strangers
-from pilenode.station.house import End, GoOn, Held, fit, lost
+from pilenode.station.house import End, GoOn, Held, Wait, fit, lost
 from pilenode.station.load_values import Pause as PauseIt
 from pilenode.station.load_values import Resume
 from pilenode.station.plans import Over
@@ -38,9 +39,8 @@ if TYPE_CHECKING:
     from pilenode.station.session import News, OpenSession
     from pilenode.station.terms import Terms
     from pilenode.station.wallclock import Stamp
+    from pilenode.upstream.facts_outage import Outage
 
-#: Pause between two sessions that go on after a loss of power, seconds: chargers draw most in their first moments.
-GO_ON_EVERY_S: Final = 2.0
 #: Guard may refuse a further leg for this long, ms, if the reason may pass by itself.
 ASK_FOR_MS: Final = 120_000
 #: Refusals of guard that may pass by themselves.
@@ -75,7 +75,7 @@ class Keeper:
         self._stamp = stamp
         self._ordered = ordered
         self._fault_event = ("", 0)  # guard boot, its newest event that is a fact
-        self._gone_on_s = -GO_ON_EVERY_S
+        self._gone_on_s = -math.inf  # when the last one went on
 
     def forget_events(self) -> None:
         """Ask the journal again which of guard's events are facts already."""
@@ -125,7 +125,7 @@ class Keeper:
         verdict = self._house.after_loss(in_thought, ports.get(session.port), snapshot, self._stamp())
         if not isinstance(verdict, End):
             return ending
-        return replace(ending, cause="", reason=verdict.reason, detail=verdict.detail)
+        return replace(ending, cause="", reason=verdict.reason, detail=verdict.detail, outage=verdict.outage)
 
     async def _renew(self, leases: Iterable[tuple[int, str]]) -> None:
         for port, lease in leases:
@@ -150,10 +150,10 @@ class Keeper:
             if session.pause is not None:
                 verdict = end or self._after_pause(session, shown, snapshot, stamp)
                 if isinstance(verdict, End):
-                    endings.append(Ending(session.session, verdict.reason, verdict.detail))
-                elif isinstance(verdict, GoOn) and now - self._gone_on_s >= GO_ON_EVERY_S:
+                    endings.append(Ending(session.session, verdict.reason, verdict.detail, outage=verdict.outage))
+                elif isinstance(verdict, GoOn) and now - self._gone_on_s >= self._house.stagger_s:
                     self._gone_on_s = now
-                    await self.go_on(session, snapshot.guard_boot)
+                    await self.go_on(session, snapshot.guard_boot, verdict.outage)
             elif shown is not None and shown.session == session.lease and shown.state in LIVE:
                 if end is not None:
                     log.info("session must end", session=session.session, reason=end.reason, detail=end.detail)
@@ -164,7 +164,7 @@ class Keeper:
 
     def _after_pause(
         self, session: OpenSession, shown: PortSnapshot | None, snapshot: Snapshot, stamp: Stamp
-    ) -> object:
+    ) -> End | Wait | GoOn | None:
         """Return what the house says of a session without power. One that the load plan paused waits for the plan."""
         if session.pause is not None and session.pause.cause != "load":
             return self._house.after_loss(session, shown, snapshot, stamp)
@@ -205,7 +205,7 @@ class Keeper:
                 log.info("session is shed", session=session.session, port=session.port)
                 await self._guard.request(Release(port=session.port, session=session.lease, reason="shed"))
 
-    async def go_on(self, session: OpenSession, guard_boot: str) -> None:
+    async def go_on(self, session: OpenSession, guard_boot: str, outage: Outage | None = None) -> None:
         """Begin a further leg of a paused session."""
         if session.pause is None:
             return
@@ -215,6 +215,7 @@ class Keeper:
             cause=session.pause.cause,
             pause_ms=span_ms(session.pause.since, to_moment(self._stamp())),
             guard_boot=guard_boot,
+            outage=outage,
         )
         further = await self._book.go_on(session, body)
         if further is not None:

@@ -87,7 +87,8 @@ def counters(config: Config) -> dict[int, Counter]:
     """Return what is known of the register of every port; a profile that cannot be read is guard's trouble."""
     found = {}
     for port in config.port:
-        limit_w = round(port.power_limit_w or config.limits.power_limit_w)
+        # A rig that replays charges faster than life fills its registers as much faster.
+        limit_w = round((port.power_limit_w or config.limits.power_limit_w) * config.completion.time_scale)
         try:
             profile = load_meter(port.meter.model, Path(config.meters.directory))
         except (ConfigError, OSError):

@@ -10,7 +10,7 @@ import msgspec
 from pilenode.ipc.messages import SessionRecord
 from pilenode.station.timeline import date_one
 from pilenode.station.wallclock import ClockQuality
-from pilenode.upstream.facts import Checkpoint, SessionEnded, SessionStarted
+from pilenode.upstream.facts import Checkpoint, FactKind, SessionEnded, SessionModified, SessionStarted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,10 +54,23 @@ def record(
             start_register_mwh=ended.start_register_mwh,
             end_register_mwh=ended.end_register_mwh,
             energy_wh=ended.energy_wh,
+            energy_flags=[flag.value for flag in ended.energy_flags],
             electricity_fen=ended.electricity_fen,
             service_fen=ended.service_fen,
+            charged_fen=ended.money.bill.charged_fen,
+            refund_fen=ended.money.bill.refund_fen,
+            legs=ended.legs,
+            pause_ms=ended.pause_ms,
             acknowledged=facts.end.seq <= acked_seq,
         )
+    legs = 1 + sum(fact.kind == FactKind.LEG_STARTED for fact in facts.turns)
+    moved = [fact for fact in facts.turns if fact.kind == FactKind.SESSION_MODIFIED]
+    if moved:
+        begun = msgspec.structs.replace(begun, plan=msgspec.json.decode(moved[-1].body, type=SessionModified).plan)
+    begun = msgspec.structs.replace(begun, legs=legs)
+    last = next((fact.kind for fact in reversed(facts.turns) if fact.kind != FactKind.SESSION_MODIFIED), None)
+    if last == FactKind.LEG_ENDED:
+        return msgspec.structs.replace(begun, state="paused")
     if facts.reading is not None:
         reading = msgspec.json.decode(facts.reading.body, type=Checkpoint)
         return msgspec.structs.replace(

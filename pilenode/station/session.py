@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pilenode.ipc.wish import Wish
     from pilenode.station.entries import SessionFacts
     from pilenode.upstream.facts import Fact
+    from pilenode.upstream.facts_outage import Outage
 
 #: Guard's words for a port that holds a live session (``safety.port.PortStatus``).
 LIVE: Final = frozenset({"armed", "on"})
@@ -150,6 +151,7 @@ class Ending:
     on_ms: int | None = None
     powered: bool | None = None
     cause: str = ""
+    outage: Outage | None = None
 
 
 @dataclass(frozen=True, slots=True)

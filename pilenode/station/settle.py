@@ -64,6 +64,7 @@ def settle(session: OpenSession, ending: Ending, at: Moment, counter: Counter) -
         duration_s=(before.on_ms + (ending.on_ms or 0) + 500) // 1000,
         legs=session.leg.number,
         pause_ms=before.pause_ms,
+        outage=ending.outage,
         electricity_fen=money.bill.electricity_fen,
         service_fen=money.bill.service_fen,
         tariff_version=started.tariff_version,

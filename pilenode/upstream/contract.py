@@ -98,8 +98,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     """Something the backend wants done. ``iat`` and ``exp`` are ms since the epoch.
 
     ``start`` needs ``port`` and ``order``; ``paid_fen`` is what was paid in advance, None: it is paid afterwards.
-    ``modify`` needs ``port``, ``session`` and ``change``. ``stop`` ends what runs on ``port``; with ``session`` or
-    ``order`` only if that is it. ``act`` carries an administrative act and needs nothing else.
+    ``modify`` needs ``port``, ``session`` and ``change``. ``stop`` needs ``port`` and ``session`` or ``order``, and
+    ends, or takes out of the queue, that one only. ``act`` carries an administrative act and needs nothing else.
     """
 
     id: Identifier

@@ -26,6 +26,7 @@ from pilenode.upstream.facts_journal import FactsRemoved, LogSalvaged, Removed
 from pilenode.upstream.facts_ledger import Inspected, LedgerUpdated, LockLifted, LockSet
 from pilenode.upstream.facts_load import BudgetSet, QueueLeft, StartQueued
 from pilenode.upstream.facts_money import Payment, PowerTimes, Settlement, TariffSet, Usage
+from pilenode.upstream.facts_outage import Outage
 from pilenode.upstream.facts_time import Anchor
 
 #: The link before the first fact of a log.
@@ -166,6 +167,7 @@ class SessionEnded(_Body, frozen=True, kw_only=True):
     duration_s: int
     legs: Annotated[int, Meta(ge=1, le=99)] = 1
     pause_ms: int | None = 0
+    outage: Outage | None = None  # what it did not survive
     electricity_fen: int
     service_fen: int
     tariff_version: VersionName
@@ -204,6 +206,7 @@ class LegStarted(_Body, frozen=True, kw_only=True):
     leg: Annotated[int, Meta(ge=2, le=99)]
     cause: Annotated[str, Meta(max_length=16)]
     pause_ms: int | None
+    outage: Outage | None = None
     guard_boot: Identifier
 
 

@@ -67,9 +67,6 @@ def test_start_expires_where_the_time_is_known(now: Stamp, refused_late: bool, l
         ({}, True, False, None),
         ({}, False, True, None),
         ({"session": None, "order": "o1"}, True, True, None),
-        ({"session": None}, False, False, None),
-        ({"session": None}, True, False, "retained_command"),
-        ({"session": None}, False, True, "expired"),
     ],
 )
 def test_stop_that_names_its_session_is_always_honoured(
@@ -78,7 +75,7 @@ def test_stop_that_names_its_session_is_always_honoured(
     expired: bool,  # noqa: FBT001 - a table
     code: str | None,
 ) -> None:
-    """A stop of one certain session is never too late; one of whatever runs there follows the rules of a start."""
+    """A stop of one certain session is never too late; that it names one is checked before."""
     command = msgspec.structs.replace(STOP, exp=NOW_MS - 1 if expired else NOW_MS + 1, **change)
     assert judge(command, retained=retained, now=SYNCED) == code
 
@@ -107,6 +104,12 @@ ENCODED = msgspec.json.encode(START)
         pytest.param(ENCODED.replace(b'"c1"', b'"' + b"x" * 65 + b'"'), "malformed", None, id="long id"),
         pytest.param(
             msgspec.json.encode(msgspec.structs.replace(START, iat=5, exp=4)), "malformed", "c1", id="exp before iat"
+        ),
+        pytest.param(
+            msgspec.json.encode(msgspec.structs.replace(STOP, session=None)),
+            "malformed",
+            "c2",
+            id="nameless stop",
         ),
         pytest.param(ENCODED.replace(b'"plan":{}', b'"plan":{"energy_wh":-5}'), "malformed", "c1", id="negative plan"),
         pytest.param(b" " * (MAX_COMMAND_BYTES + 1 - len(ENCODED)) + ENCODED, "oversized", None, id="one byte over"),

@@ -144,7 +144,9 @@ def test_life_of_a_session_over_the_control_socket(tmp_path: Path, guard: FakeGu
             (record,) = status.sessions
             assert (record.session, record.state, record.source) == (reply.session, "running", "cli")
             assert status.outbox == status.last_seq == 3
-            await station.ask(Stop(port=1, by="Li"), Done)
+            with pytest.raises(client.RequestError, match="wrong_session"):
+                await station.ask(Stop(port=1, by="Li"), Done)  # somebody else's might be meant
+            await station.ask(Stop(port=1, session=reply.session, by="Li"), Done)
             await asyncio.sleep(0.2)
             ((ended),) = (await station.ask(Sessions(), SessionsReply)).sessions
             assert (ended.state, ended.reason, ended.energy_wh) == ("ended", "technician", 250)

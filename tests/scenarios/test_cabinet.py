@@ -166,18 +166,25 @@ def test_a_dead_station_ends_sessions_and_a_restarted_one_takes_them_up(alone: H
     assert (record.order, record.reason, record.state) == ("short", "lease_expired", "ended")
 
 
-def test_a_restarted_guard_is_noticed_and_its_sessions_are_closed(alone: Harness) -> None:
-    """Guard killed in a session: open by the dead-man, closed in the record, port usable again."""
+def test_a_restarted_guard_is_noticed_and_the_session_goes_on(alone: Harness) -> None:
+    """Guard killed in a session: open by the dead-man; then a further leg of the same session, one settlement."""
     alone.rig.plug(1, constant(200.0))
-    alone.order(1, "a")
+    started = alone.order(1, "a")
     wait("port 1 closes", lambda: alone.port(1).closed)
+    wait("its reading is durable", lambda: alone.sessions()[0].state == "running")
     alone.kill("guard")
+    wait("the dead-man opens", lambda: alone.rig.opened_at(1) is not None)
     alone.start("guard")
+    wait("port 1 closes again", lambda: alone.port(1).closed, 30.0)
+    assert alone.port(1).session == f"{started.session}.2"
+    (running,) = alone.status().sessions
+    assert (running.session, running.legs) == (started.session, 2)
+    alone.stop(1)
     wait("session settled", lambda: not alone.status().sessions)
-    assert alone.sessions()[0].reason == "guard_restarted"
-    wait("port ready", lambda: alone.port(1).register_mwh and alone.port(1).temperature_c)
-    alone.order(1, "b")
-    wait("port 1 closes again", lambda: alone.port(1).closed)
+    (record,) = alone.sessions()
+    assert (record.session, record.reason, record.legs) == (started.session, "technician", 2)
+    assert record.pause_ms is not None
+    assert record.pause_ms > 0
 
 
 @pytest.mark.parametrize("name", ["guard", "station"])

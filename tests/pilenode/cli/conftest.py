@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 
 class FakeStation:
-    """Answers every connection with ``reply`` (a message or raw bytes) and keeps what was asked."""
+    """Answers every connection with ``reply`` (a message or raw bytes) and keeps what was asked.
+
+    A list is answered one after the other.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = str(path)
@@ -51,7 +54,8 @@ class FakeStation:
         while data := connection.recv(4096):
             for request in decoder.feed(data):
                 self.asked.append(request)
-                connection.sendall(self.reply if isinstance(self.reply, bytes) else codec.encode(self.reply))
+                reply = self.reply.pop(0) if isinstance(self.reply, list) else self.reply
+                connection.sendall(reply if isinstance(reply, bytes) else codec.encode(reply))
                 return
 
     def close(self) -> None:

@@ -10,7 +10,9 @@ import pytest
 
 from pilenode.ipc.messages import (
     Done,
+    LoadShown,
     Modify,
+    QueuedStart,
     Refused,
     ResetFault,
     SessionRecord,
@@ -88,16 +90,30 @@ def test_a_repeated_order_is_told_as_such(run: Run, station: FakeStation) -> Non
     assert station.asked[0].order == "o-1"
 
 
+def test_stop_names_the_session_that_is_on_the_port(
+    run: Run, station: FakeStation, cabinet: StatusReply, records: list[SessionRecord]
+) -> None:
+    """Without a name the one on the port is looked up, or the order that waits; the station gets a name always."""
+    running = records[0]
+    waiting = msgspec.structs.replace(
+        cabinet, sessions=[running], load=LoadShown(budget_ma=9000, queue=[QueuedStart(order="o-9", port=77, position=1, waited_s=5)])
+    )
+    station.reply = [waiting, Done(), waiting, Done()]
+    assert run("stop", str(running.port))[0] == 0
+    assert run("stop", "77")[0] == 0
+    stops = [one for one in station.asked if isinstance(one, Stop)]
+    assert [(one.session, one.order) for one in stops] == [(running.session, None), (None, "o-9")]
+
+
 def test_stop_and_reset_ask_for_what_was_said(run: Run, station: FakeStation) -> None:
     """Port, session and cabinet arrive at the station as they were given."""
     station.reply = Done()
-    assert run("stop", "2")[:2] == (0, "Port 2 stopped.\n")
-    assert run("stop", "2", "--session", SESSION)[0] == 0
+    assert run("stop", "2", "--session", SESSION)[:2] == (0, "Port 2 stopped.\n")
     assert run("reset", "2")[:2] == (0, "Port 2 was reset.\n")
     assert run("reset", "--cabinet")[:2] == (0, "The cabinet was reset.\n")
     stops = [one for one in station.asked if isinstance(one, Stop)]
     resets = [one for one in station.asked if isinstance(one, ResetFault)]
-    assert [(one.port, one.session) for one in stops] == [(2, None), (2, SESSION)]
+    assert [(one.port, one.session) for one in stops] == [(2, SESSION)]
     assert [one.port for one in resets] == [2, None]
     assert all(one.by for one in stops)
     assert all(one.by for one in resets)
@@ -206,7 +222,7 @@ def test_json_is_the_message_itself(
         (cabinet, ["status"]),
         (SessionsReply(sessions=records), ["sessions"]),
         (StartReply(session=SESSION, port=1), ["start", "1"]),
-        (Done(), ["stop", "1"]),
+        (Done(), ["stop", "1", "--session", SESSION]),
         (Done(), ["reset", "--cabinet"]),
     ]
     for reply, arguments in replies:
