@@ -96,7 +96,9 @@ def test_stop_names_the_session_that_is_on_the_port(
     """Without a name the one on the port is looked up, or the order that waits; the station gets a name always."""
     running = records[0]
     waiting = msgspec.structs.replace(
-        cabinet, sessions=[running], load=LoadShown(budget_ma=9000, queue=[QueuedStart(order="o-9", port=77, position=1, waited_s=5)])
+        cabinet,
+        sessions=[running],
+        load=LoadShown(budget_ma=9000, queue=[QueuedStart(order="o-9", port=77, position=1, waited_s=5)]),
     )
     station.reply = [waiting, Done(), waiting, Done()]
     assert run("stop", str(running.port))[0] == 0
