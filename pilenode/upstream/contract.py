@@ -166,7 +166,7 @@ class _Stop(msgspec.Struct, frozen=True, kw_only=True):
 def decode_command(payload: bytes) -> Command:
     """Return the command in ``payload``. Raises msgspec.DecodeError, UnicodeDecodeError and RecursionError.
 
-    Off is always honoured: a stop that names its session or order is taken whatever else stands in it.
+    Off is always honoured: a stop is understood whatever else stands in it.
     """
     try:
         return msgspec.json.decode(payload, type=Command)
@@ -179,10 +179,9 @@ def decode_command(payload: bytes) -> Command:
 
 def _stop_in(payload: bytes) -> _Stop | None:
     try:
-        stop = msgspec.json.decode(payload, type=_Stop)
+        return msgspec.json.decode(payload, type=_Stop)
     except msgspec.ValidationError:
         return None
-    return None if stop.session is None and stop.order is None else stop
 
 
 class PortReport(msgspec.Struct, frozen=True, kw_only=True):
