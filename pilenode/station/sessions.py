@@ -142,7 +142,10 @@ class Sessions:
             try:
                 known = await self._journal.find_order(request.order)
                 if known is not None:
-                    return await self._repeated(known, request)
+                    reply = await self._repeated(known, request)
+                    if isinstance(reply, Refused) and reply.code == "order_conflict":
+                        await self._journal.append([_refusal_fact(request, reply)])
+                    return reply
                 waits = self._waits(request)
                 look = waits or await self._look_for_start(request)
                 if waits is None and not isinstance(look, Refused):

@@ -24,7 +24,7 @@ from pilenode.station.sessions import Load, Sessions, StartRequest
 from pilenode.station.terms import Terms
 from pilenode.station.wallclock import ClockQuality, Stamp
 from pilenode.station.windows import hours_of
-from pilenode.upstream.facts import FactKind, LegStarted, SessionEnded
+from pilenode.upstream.facts import FactKind, LegStarted, SessionEnded, StartRefused
 from pilenode.upstream.facts_ledger import LockSet
 from pilenode.upstream.facts_load import QueueLeft, StartQueued
 from pilenode.upstream.facts_money import Payment
@@ -342,6 +342,8 @@ def test_what_was_paid_before_comes_back_where_nothing_was_charged(play: Callabl
         assert await cabinet.sessions.start(request) == Refused(code="starting_up")
         other = await cabinet.sessions.start(StartRequest(1, "o1", Wish(), "upstream"))
         assert other == Refused(code="order_conflict")
+        refused = await cabinet.journal.facts([FactKind.START_REFUSED], 0, 10)
+        assert [msgspec.json.decode(fact.body, type=StartRefused).code for fact in refused] == ["order_conflict"]
 
     play(story)
 
