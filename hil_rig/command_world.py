@@ -259,7 +259,7 @@ class World:
             self._quality = self.random.choice(list(ClockQuality))
         elif draw < _STEP:
             self._step_ms = self.random.choice((0, -_HOUR_MS, _HOUR_MS, -400 * 24 * _HOUR_MS, 400 * 24 * _HOUR_MS))
-        elif draw < _RESTART:
+        elif draw < _RESTART and not self._flood:
             self._restart()
 
     def _choose(self, challenge: str | None) -> Sent:
