@@ -29,6 +29,7 @@ from hil_rig.command_world import World
 #: One sequence in so many is played with signatures, which cost some 20 times as much.
 SIGNED: Final = 10
 _MESSAGES: Final = 12
+_PROGRESS: Final = 10_000
 
 
 def operations_key(keys_file: Path) -> Ed25519PrivateKey:
@@ -48,6 +49,10 @@ async def play(sequences: int, seed: int, keys_file: Path, key: Ed25519PrivateKe
         await world.live(random.randint(1, 2 * _MESSAGES))
         broken += world.broken
         codes += world.codes
+        if number and number % _PROGRESS == 0:
+            print(
+                f"{number} sequences, {sum(codes.values())} commands, broken promises: {dict(broken) or 0}", flush=True
+            )
         if world.broken:
             print(f"sequence {number}: {dict(world.broken)}")
     return broken, codes

@@ -40,7 +40,7 @@ NODE: Final = "cabinet-1"
 _NOW_MS: Final = 1_800_000_000_000
 _HOUR_MS: Final = 3_600_000
 _MINUTE_S: Final = 60.0
-#: No challenge is good for longer than this after it was told last.
+#: No challenge is good for longer than this after it was told first.
 _CHALLENGE_S: Final = 600.0
 _PORTS: Final = 4
 #: Shares of what happens on the way, each a limit of a random number from 0 to 1.
@@ -105,6 +105,7 @@ class _Sessions:
         self.orders: dict[str, str] = {}
 
     async def start(self, request: StartRequest) -> StartReply | Refused:
+        self._world.called("start")
         if request.order in self.orders:
             return StartReply(session=self.orders[request.order], port=request.port)
         if request.port in self.running or request.port > _PORTS:
@@ -156,7 +157,7 @@ class World:
     _quality: ClockQuality = ClockQuality.NTP
     _faults: bool = True
     _flood: bool = False
-    _told: dict[str, float] = field(default_factory=dict)  # challenge: when it was last told
+    _told: dict[str, float] = field(default_factory=dict)  # challenge: when it was first told
     _effects: Counter[str] = field(default_factory=Counter)
     _moments: dict[str, deque[float]] = field(default_factory=dict)
     _done: set[str] = field(default_factory=set)  # ids that this process has carried out
@@ -182,7 +183,7 @@ class World:
             self._let_time_pass()
             challenge = self._commands.challenge()
             if challenge is not None:
-                self._told[challenge] = self._monotonic_s
+                self._told.setdefault(challenge, self._monotonic_s)
             sent = self._choose(challenge)
             await self._deliver(sent, retained=self.random.random() < _RETAINED)
         await self._everything_can_be_switched_off()
@@ -216,6 +217,11 @@ class World:
                 self.broken["two sessions by one id"] += 1
         if sent is None or (self.keys is not None and not sent.authentic):
             self.broken["effect of a forged command"] += 1
+        if op != "start":
+            self.called(op)
+
+    def called(self, op: str) -> None:
+        """Count what was asked of the sessions or desks, with or without effect, against its rate."""
         moments = self._moments.setdefault(op, deque())
         moments.append(self._monotonic_s)
         while moments[0] <= self._monotonic_s - _MINUTE_S:
@@ -253,7 +259,7 @@ class World:
             self._quality = self.random.choice(list(ClockQuality))
         elif draw < _STEP:
             self._step_ms = self.random.choice((0, -_HOUR_MS, _HOUR_MS, -400 * 24 * _HOUR_MS, 400 * 24 * _HOUR_MS))
-        elif draw < _RESTART:
+        elif draw < _RESTART and not self._flood:
             self._restart()
 
     def _choose(self, challenge: str | None) -> Sent:
