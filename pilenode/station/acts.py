@@ -72,6 +72,9 @@ class Acts:
             raise JournalFailedError(status.problem)
         if status.log_id == self._log_id and status.last_seq == self._read_seq:
             return
+        if self._log_id not in ("", status.log_id):
+            # A damaged log was set aside; its decisions stand in the new one, and are folded by the next process.
+            raise JournalFailedError("the log is a new one")
         self._log_id = status.log_id
         kinds = sorted({kind for desk in self._desks for kind in desk.kinds})
         while page := await self._journal.facts(kinds, self._read_seq, _PAGE):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pilenode.ipc.messages import Refused
 from pilenode.ipc.wish import Wish
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pilenode.ipc.messages import Done, StartReply
     from pilenode.station.card_desk import CardStart
     from pilenode.station.sessions import Sessions
+
+
+#: Before the order of a start that waits, where the name of a session would stand: no session has a colon in its name.
+_WAITS: Final = "waits:"
 
 
 class CardEngine:
@@ -40,16 +44,19 @@ class CardEngine:
         return await self._sessions.start(request)
 
     async def stop(self, port: int, reason: str, *, session: str) -> Done | Refused:
-        """End that session."""
-        return await self._sessions.stop(port, reason, session=session)
+        """End that session, or take that start out of the queue."""
+        order = session.removeprefix(_WAITS) if session.startswith(_WAITS) else None
+        return await self._sessions.stop(port, reason, session=None if order else session, order=order)
 
     def running(self) -> Sequence[Running]:
-        """Return the sessions that have no end yet, oldest first."""
-        return [Running(one.port, one.session, one.started.card) for one in self._sessions.running]
+        """Return the sessions that have no end yet, oldest first, and then the starts that wait for their turn."""
+        running = [Running(one.port, one.session, one.started.card) for one in self._sessions.running]
+        waiting = [Running(one.port, _WAITS + one.order, one.owner or None) for one in self._sessions.waiting]
+        return [*running, *waiting]
 
     def why_not(self, port: int) -> Refused | None:
         """Return why no session may start on ``port`` by guard's newest snapshot; guard has the last word."""
         snapshot = self._sessions.snapshot
         if snapshot is None:
             return Refused(code="guard_absent")
-        return why_not(port, snapshot, taken=any(one.port == port for one in self._sessions.running))
+        return why_not(port, snapshot, taken=any(one.port == port for one in self.running()))

@@ -163,13 +163,13 @@ class CabinetHouse:
             wish=session.plan,
             used=Used(session.before.energy_mwh, session.before.on_ms),
             last=resume.Instant(pause.since.boot, session.leg.guard_boot, pause.since.boottime_ms, pause.since.wall_ms),
-            why=pause.reason,
+            why=None if pause.cause == "load" else pause.reason,
             resumed=sum(cause != "load" for cause in session.before.causes[:-1]),
             locked=self._locked(session.port) is not None,
             amount_left_mwh=None if left is None else left[0],
         )
         instant = resume.Instant(now.boot, snapshot.guard_boot, now.boottime_ms, known_ms(now))
-        outage = resume.outage_of(interrupted.last, instant, pause.reason)
+        outage = resume.outage_of(interrupted.last, instant, interrupted.why)
         match resume.decide(interrupted, instant, snapshot, self._policy, self._hours):
             case resume.Close(reason=reason, why=why):
                 return End(reason, why, outage)

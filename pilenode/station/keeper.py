@@ -21,6 +21,7 @@ from pilenode.station.follow import decide, strangers
 from pilenode.station.house import End, GoOn, Held, Wait, fit, lost
 from pilenode.station.load_values import Pause as PauseIt
 from pilenode.station.load_values import Resume
+from pilenode.station.metering import marked
 from pilenode.station.plans import Over
 from pilenode.station.session import LIVE, Ending, Moment, paused, span_ms
 from pilenode.station.settle import leg_end
@@ -166,15 +167,25 @@ class Keeper:
         self, session: OpenSession, shown: PortSnapshot | None, snapshot: Snapshot, stamp: Stamp
     ) -> End | Wait | GoOn | None:
         """Return what the house says of a session without power. One that the load plan paused waits for the plan."""
-        if session.pause is not None and session.pause.cause != "load":
+        pause = session.pause
+        if pause is None:
+            return None
+        if pause.cause != "load":
             return self._house.after_loss(session, shown, snapshot, stamp)
-        tripped = shown is not None and shown.state == "tripped"
-        return End("shed", f"port_faulty: {shown.reason}") if tripped and shown is not None else None
+        if shown is not None and shown.state == "tripped":
+            return End("shed", f"port_faulty: {shown.reason}")
+        if pause.told.boot == stamp.boot:
+            return None
+        # The power of the whole cabinet went away meanwhile: what policy says of that comes before the load plan.
+        verdict = self._house.after_loss(session, shown, snapshot, stamp)
+        return verdict if isinstance(verdict, End) else None
 
     async def review(self, session: OpenSession, stamp: Stamp) -> None:
         """Let guard hold what it should: after a change of the plan, a change of price, a clock that was set."""
         if session.held is not None and (session.review_ms is None or stamp.boottime_ms < session.review_ms):
             return
+        # Money is reckoned from what is used up to now, not up to the last checkpoint.
+        session = marked(session, to_moment(stamp), self._terms.counter(session.port))
         wanted = self._house.held(session, stamp)
         if isinstance(wanted, Over):
             await self._guard.request(Release(port=session.port, session=session.lease, reason=wanted.code))

@@ -107,6 +107,7 @@ class Station:
         self._log = structlog.get_logger()
         self._notifier = Notifier()
         self._stop = asyncio.Event()
+        self._log_id = ""
         self._wall = WallClock()
         self._journal = Journal(
             Path(config.station.data_dir) / JOURNAL_FILE, now=self._wall.stamp, policy=_policy(config)
@@ -215,7 +216,16 @@ class Station:
             begun_s = clock.monotonic_s()
             await self._sessions.tick()
             self._notifier.watchdog()
+            self._follow_log()
             await asyncio.sleep(max(0.0, poll_s - (clock.monotonic_s() - begun_s)))
+
+    def _follow_log(self) -> None:
+        """End when a damaged log was replaced by a new one: every picture in memory is made of the old one."""
+        log_id = self._journal.status().log_id
+        if log_id and self._log_id and log_id != self._log_id:
+            self._log.error("the log is a new one, station starts anew", old=self._log_id, new=log_id)
+            self._stop.set()
+        self._log_id = self._log_id or log_id
 
     async def _catch_up(self) -> bool:
         return await self._acts.catch_up()

@@ -127,6 +127,11 @@ class Sessions:
         """Return the sessions that have no end yet, oldest first."""
         return tuple(self._book.sessions.values())
 
+    @property
+    def waiting(self) -> tuple[StartQueued, ...]:
+        """Return the starts that wait for their turn, oldest first."""
+        return () if self._load is None else tuple(entry.body for entry in self._load.plan.queue.entries)
+
     async def start(self, request: StartRequest) -> StartReply | Refused:
         """Start a session, or say why not. The same order again is the same session.
 
@@ -137,7 +142,10 @@ class Sessions:
             try:
                 known = await self._journal.find_order(request.order)
                 if known is not None:
-                    return await self._repeated(known, request)
+                    reply = await self._repeated(known, request)
+                    if isinstance(reply, Refused) and reply.code == "order_conflict":
+                        await self._journal.append([_refusal_fact(request, reply)])
+                    return reply
                 waits = self._waits(request)
                 look = waits or await self._look_for_start(request)
                 if waits is None and not isinstance(look, Refused):
@@ -159,30 +167,36 @@ class Sessions:
         async with self._turn:
             if await self._leave_queue(port, session, order):
                 return Done()
-            paused = self._book.on(port)
-            if paused is not None and paused.pause is not None:
-                return await self._stop_paused(paused, reason, session, order)
+            known = self._book.on(port)
+            if known is not None and known.pause is not None:
+                return await self._stop_dark(known, reason, session, order)
             try:
-                shown = {item.port: item for item in (await self._guard.snapshot()).ports}.get(port)
-                if shown is None:
-                    return Refused(code="unknown_port")
-                lease = shown.session if shown.state in LIVE else None
-                running = "" if lease is None else session_of(lease)
-                if lease is None or session not in (None, running) or not self._has_order(running, order):
-                    return Refused(code="wrong_session", detail=running)
-                reply = await self._guard.request(Release(port=port, session=lease, reason=reason))
+                return await self._stop_at_guard(port, reason, session, order)
             except GuardAbsentError as error:
                 return Refused(code="guard_absent", detail=error.problem[:MAX_WORDS])
+
+    async def _stop_at_guard(self, port: int, reason: str, session: str | None, order: str | None) -> Done | Refused:
+        shown = {item.port: item for item in (await self._guard.snapshot()).ports}.get(port)
+        if shown is None:
+            return Refused(code="unknown_port")
+        known = self._book.on(port)
+        lease = shown.session if shown.state in LIVE else None
+        if lease is None and known is not None and known.leg.number > 1:
+            return await self._stop_dark(known, reason, session, order)  # guard has not given it power again yet
+        running = "" if lease is None else session_of(lease)
+        if lease is None or session not in (None, running) or not self._has_order(running, order):
+            return Refused(code="wrong_session", detail=running)
+        reply = await self._guard.request(Release(port=port, session=lease, reason=reason))
         # It may have ended by itself between the look and the release: what was asked for is true then, too.
         return reply if isinstance(reply, Refused) and reply.code != "session_ended" else Done()
 
-    async def _stop_paused(
+    async def _stop_dark(
         self, paused: OpenSession, reason: str, session: str | None, order: str | None
     ) -> Done | Refused:
         if session not in (None, paused.session) or order not in (None, paused.started.order):
             return Refused(code="wrong_session", detail=paused.session)
         self._book.keep(replace(paused, stopped=reason))  # whatever becomes of the record, it stays dark
-        written = await self._book.write([Ending(paused.session, reason)])
+        written = await self._book.write([Ending(paused.session, reason, powered=False)])
         return Done() if written else Refused(code="journal_failed")
 
     async def modify(self, port: int, session: str, change: Change, source: str, by: str) -> Done | Refused:

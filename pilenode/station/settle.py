@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from pilenode.station.bill import settlement
 from pilenode.station.energy import Energy, Snapshot, begun, finished
 from pilenode.station.metering import ended
@@ -13,7 +15,7 @@ from pilenode.upstream.facts import MAX_CODE, MAX_WORDS, Checkpoint, EnergyFlag,
 if TYPE_CHECKING:
     from pilenode.station.energy import Counter
     from pilenode.station.session import Ending, Moment, OpenSession, Reading
-    from pilenode.upstream.facts_money import Usage
+    from pilenode.upstream.facts_money import Payment, Usage
 
 
 def measure(session: OpenSession, ending: Ending, counter: Counter) -> Energy:
@@ -43,13 +45,22 @@ def _usage(session: OpenSession, ending: Ending, energy_mwh: int, at: Moment) ->
     return ended(session, energy_mwh, ending.on_ms, session.last if silent else earlier(at, ending.age_ms))
 
 
+def _payment(session: OpenSession) -> Payment:
+    """Return how the session is paid: nobody is charged more than the amount that was planned."""
+    payment, amount_fen = session.started.payment, session.plan.amount_fen
+    if payment.mode == "prepaid" or amount_fen is None:
+        return payment
+    limit_fen = amount_fen if payment.limit_fen is None else min(amount_fen, payment.limit_fen)
+    return msgspec.structs.replace(payment, limit_fen=limit_fen)
+
+
 def settle(session: OpenSession, ending: Ending, at: Moment, counter: Counter) -> SessionEnded:
     """Return the end of ``session`` as it is written at ``at``: energy, duration and the bill of all its legs."""
     started, before = session.started, session.before
     energy = measure(session, ending, counter)
     flags = [flag for flag in EnergyFlag if flag in {*before.flags, *energy.flags}]
     usage = _usage(session, ending, energy.energy_mwh, at)
-    money = settlement(usage.pieces, session.power.power_ms, started.payment, started.tariff)
+    money = settlement(usage.pieces, session.power.power_ms, _payment(session), started.tariff)
     return SessionEnded(
         order=started.order,
         port=started.port,

@@ -121,3 +121,19 @@ def test_an_act_of_no_desk_is_malformed(tmp_path: Path) -> None:
         await journal.close()
 
     asyncio.run(story())
+
+
+def test_a_log_that_was_replaced_decides_nothing_in_this_process(tmp_path: Path) -> None:
+    """Pictures made of two logs would count twice; the next process makes them of the new one alone."""
+
+    async def story() -> None:
+        journal = Journal(tmp_path / "j.db")
+        await journal.recover()
+        desks = Acts(journal, [Doorman()])
+        assert await desks.perform(LOCK, WHO) == Done()
+        desks._log_id = "0" * 16
+        assert await desks.perform(LOCK, WHO) == Refused(code="journal_failed", detail="the log is a new one")
+        assert not await desks.catch_up()
+        await journal.close()
+
+    asyncio.run(story())

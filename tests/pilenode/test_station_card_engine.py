@@ -18,6 +18,7 @@ from pilenode.station.card_engine import CardEngine
 from pilenode.station.card_service import STALE_S, CardService, rules_of
 from pilenode.station.cards import DAY_MS, Rules
 from pilenode.station.entries import JournalStatus
+from pilenode.upstream.facts_load import StartQueued
 from pilenode.upstream.facts_money import Payment
 from tests.pilenode.card_rig import SHANGHAI, Rig
 
@@ -34,21 +35,22 @@ class FakeSessions:
 
     def __init__(self) -> None:
         self.requests: list[StartRequest] = []
-        self.stops: list[tuple[int, str, str | None]] = []
+        self.stops: list[tuple[int, str, str | None, str | None]] = []
         ports = [PortSnapshot(port=number, state="idle", closed=False) for number in (1, 2)]
         self.snapshot: Snapshot | None = Snapshot(
             guard_boot="g", last_event=0, uptime_s=1.0, contactor=False, cabinet_faults=[], ports=ports
         )
         self.running: tuple[object, ...] = ()
+        self.waiting: tuple[StartQueued, ...] = ()
 
     async def start(self, request: StartRequest) -> StartReply:
         """Keep it."""
         self.requests.append(request)
         return StartReply(session="S", port=request.port)
 
-    async def stop(self, port: int, reason: str, *, session: str | None = None) -> Refused:
+    async def stop(self, port: int, reason: str, *, session: str | None = None, order: str | None = None) -> Refused:
         """Keep it."""
-        self.stops.append((port, reason, session))
+        self.stops.append((port, reason, session, order))
         return Refused(code="guard_absent")
 
 
@@ -62,7 +64,22 @@ def test_a_wish_becomes_a_session_with_an_end() -> None:
     assert (request.source, request.by, request.card) == ("card", "front", "a" * 32)
     assert (request.port, request.order, request.offline) == (2, "card-1", True)
     assert asyncio.run(engine.stop(2, "user", session="S")) == Refused(code="guard_absent")
-    assert sessions.stops == [(2, "user", "S")]
+    assert sessions.stops == [(2, "user", "S", None)]
+
+
+def test_a_start_that_waits_is_the_cards_own_and_is_left_by_its_order() -> None:
+    """A second swipe takes it out of the queue, nobody else's starts on its port, and no second one is begun."""
+    sessions = FakeSessions()
+    sessions.waiting = (
+        StartQueued(order="card-7", port=2, source="card", owner="a" * 32, position=1, expected_ma=2000),
+    )
+    engine = CardEngine(sessions)  # type: ignore[arg-type]
+    (waiting,) = engine.running()
+    assert (waiting.port, waiting.card) == (2, "a" * 32)
+    assert engine.why_not(1) is None
+    assert engine.why_not(2) is not None
+    asyncio.run(engine.stop(2, "user_card", session=waiting.session))
+    assert sessions.stops == [(2, "user_card", None, "card-7")]
 
 
 def test_what_stands_in_the_way_of_a_port() -> None:

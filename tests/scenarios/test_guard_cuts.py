@@ -88,8 +88,12 @@ def test_a_dead_meter_cuts_its_own_port_only(cabinet: Harness, guard: GuardClien
     cabinet.rig.meters[1].faults.dead = True
     dead = time.monotonic()
     wait("port 1 opens", lambda: not port_of(guard, 1).closed)
-    assert 2.5 < opened_at(cabinet, 1) - dead < 3.5
-    assert port_of(guard, 1).meter_error == "timeout"
+    silent = port_of(guard, 1)
+    assert silent.reading_age_s is not None
+    read = time.monotonic() - silent.reading_age_s
+    assert read < dead + 0.5
+    assert 2.95 < opened_at(cabinet, 1) - read < 3.5
+    assert silent.meter_error == "timeout"
     time.sleep(3.0)
     assert port_of(guard, 2).closed
     cabinet.rig.meters[1].faults.dead = False
