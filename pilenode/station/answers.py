@@ -130,14 +130,16 @@ class Answers:
         return await self._prover.record(request.kind, by, request.detail, ok=request.ok)
 
     async def _status(self) -> StatusReply:
-        problem, found, known = None, [], {}
+        problem, found, known, head = None, [], {}, 0
         try:
             found = await self._journal.open_sessions()
+            # Read after the sessions: where one of them is missing because it has ended, its end counts as unsent.
+            head = await self._journal.head()
             known = await self._anchors(found)
         except JournalFailedError as error:
             problem = error.problem
-        # Read after the sessions: where one of them is missing because it has ended, its end counts as unsent.
         status = self._journal.status()
+        last_seq = max(status.last_seq, head)
         problem = status.trouble or problem
         records = [record(facts, status.acked_seq, known) for facts in found]
         upstream, sync = self.upstream or (None, None)
@@ -153,9 +155,9 @@ class Answers:
             upstream_protocol=protocol,
             upstream_problem=None if trouble is None else trouble.code,
             upstream_detail="" if trouble is None else trouble.detail,
-            outbox=status.last_seq - status.acked_seq,
+            outbox=last_seq - status.acked_seq,
             log_id=status.log_id,
-            last_seq=status.last_seq,
+            last_seq=last_seq,
             acked_seq=status.acked_seq,
             journal_ok=problem is None,
             journal_problem=problem,

@@ -53,6 +53,15 @@ class JournalReads(ABC):
             lambda db: [session_facts(db, row) for row in db.execute(schema.STARTS, (limit,)).fetchall()]
         )
 
+    async def head(self) -> int:
+        """Return the newest ``seq`` that readers see. It may be ahead of the status: that waits for the last flush."""
+
+        def query(db: sqlite3.Connection) -> int:
+            row = db.execute(schema.HEAD).fetchone()
+            return 0 if row is None else int(row[0])
+
+        return await self._read(query)
+
     async def find_order(self, order: str) -> Fact | None:
         """Return the start of the session of ``order``."""
         return await self._read(lambda db: first(db, schema.ORDER, order))

@@ -160,8 +160,12 @@ def test_history_never_outgrows_a_frame(tmp_path: Path) -> None:
     assert encode(reply)
 
 
-def test_a_session_that_is_not_open_any_more_counts_as_unsent(tmp_path: Path) -> None:
-    """An end that is written while the status is put together is never missing on both sides."""
+@pytest.mark.parametrize("flushed", [True, False])
+def test_a_session_that_is_not_open_any_more_counts_as_unsent(tmp_path: Path, flushed: bool) -> None:  # noqa: FBT001
+    """An end that is written while the status is put together is never missing on both sides.
+
+    Nor is one that readers see already, while the writer still waits for the storage to flush it.
+    """
 
     async def main() -> StatusReply:
         journal = Journal(tmp_path / "j.db", reserve_bytes=0)
@@ -171,7 +175,10 @@ def test_a_session_that_is_not_open_any_more_counts_as_unsent(tmp_path: Path) ->
         read = journal.open_sessions
 
         async def read_late() -> list[SessionFacts]:
+            before = journal._status
             await journal.append([NewFact(FactKind.SESSION_ENDED, ENDED, "s1")])
+            if not flushed:
+                journal._status = before
             return await read()
 
         journal.open_sessions = read_late  # type: ignore[method-assign]
