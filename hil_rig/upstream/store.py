@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
-from pilenode.upstream.facts import GENESIS, Fact, FactKind, SessionEnded, SessionStarted, link
+from pilenode.station.chain import Chain
+from pilenode.upstream.facts import Fact, FactKind, SessionEnded, SessionStarted
+from pilenode.upstream.facts_journal import Removed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,10 +119,11 @@ class Store:
     def _advance(self, node: str, log_id: str) -> int:
         upto = self.complete(node, log_id)
         rows = self._db.execute(
-            "SELECT seq FROM fact WHERE node = ? AND log_id = ? AND seq > ? ORDER BY seq", (node, log_id, upto)
+            "SELECT seq, kind, content FROM fact WHERE node = ? AND log_id = ? AND seq > ? ORDER BY seq",
+            (node, log_id, upto),
         )
-        for (seq,) in rows:
-            if seq != upto + 1:
+        for seq, kind, content in rows:
+            if (_since(content) if kind == FactKind.REMOVED else seq) > upto + 1:
                 break
             upto = seq
         self._db.execute("UPDATE log SET upto = ? WHERE node = ? AND log_id = ?", (upto, node, log_id))
@@ -186,10 +189,13 @@ class Store:
 
     def broken_link(self, node: str, log_id: str) -> int | None:
         """Return the first ``seq`` whose hash does not continue the chain, None when it holds. Needs a log from 1."""
-        previous = GENESIS
-        for expected, row in enumerate((row for row in self.rows(node) if row.log_id == log_id), start=1):
-            digest = link(previous, log_id, row.fact)
-            if row.fact.seq != expected or digest.hex() != row.fact.hash:
-                return row.fact.seq
-            previous = digest
-        return None
+        chain = Chain(log_id)
+        for row in self.rows(node):
+            if row.log_id == log_id:
+                chain.take(row.fact)
+        return chain.broken_at
+
+
+def _since(content: bytes) -> int:
+    """Return the first of the facts that a row of kind ``removed`` stands for."""
+    return msgspec.json.decode(msgspec.json.decode(content, type=Fact).body, type=Removed).since

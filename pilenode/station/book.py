@@ -77,6 +77,7 @@ class Book:
             if now < self._recover_at_s:
                 return False
             self._recover_at_s = now + _RECOVER_S
+            self.stale = True  # what comes back may be less, or more, than what was known
             await self._journal.recover()
         if not self._booted:
             await self._journal.append([NewFact(FactKind.BOOT, Boot(version=__version__))])

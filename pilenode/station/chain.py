@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pilenode.upstream.facts import GENESIS, Fact, link
+import msgspec
+
+from pilenode.upstream.facts import GENESIS, Fact, FactKind, link
+from pilenode.upstream.facts_journal import Removed
 
 
 class Chain:
@@ -25,6 +28,8 @@ class Chain:
 
     def take(self, fact: Fact) -> None:
         """Check one more fact."""
+        if fact.kind == FactKind.REMOVED and self._over_hole(fact):
+            return
         computed = link(self._last, self.log_id, fact)
         if (fact.seq != self.seq + 1 or computed.hex() != fact.hash) and self.broken_at is None:
             self.broken_at = fact.seq
@@ -34,3 +39,14 @@ class Chain:
         except ValueError:
             stored = computed
         self._last = stored
+
+    def _over_hole(self, fact: Fact) -> bool:
+        """Go on behind facts that were removed by rule: the row that names the hole has the link of its last fact."""
+        try:
+            since, last = msgspec.json.decode(fact.body, type=Removed).since, bytes.fromhex(fact.hash)
+        except (msgspec.DecodeError, ValueError):
+            return False
+        if not since <= self.seq + 1 <= fact.seq:
+            return False
+        self.seq, self._last = fact.seq, last
+        return True
