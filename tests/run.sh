@@ -32,8 +32,8 @@ export PILENODE_TEST_WHEEL=1 # tests/test_wheel.py: what is imported must be the
 if [ "$#" -gt 0 ]; then
   exec .venv/bin/python -P -m pytest "$@"
 fi
-# First what computes, on every core. Then what starts real processes: these tests mostly wait, so three at a time still
-# leave a core of two free. At last, one by one, what nothing may run beside.
+# First what computes, on every core. Then what starts real processes: these tests mostly wait, so two at a time still
+# leave room for what they measure. At last, one by one, what nothing may run beside.
 #
 # The second and third part collect only the files that have such tests: collecting all takes longer than most tests.
 marked() { # mark
@@ -45,5 +45,5 @@ run() {
 mapfile -t with_processes < <(marked bench)
 mapfile -t by_themselves < <(marked alone)
 run -m "not bench and not alone" --numprocesses logical --dist worksteal
-run -m "bench and not alone" --numprocesses 3 --dist load --maxschedchunk 1 "${with_processes[@]}"
+run -m "bench and not alone" --numprocesses 2 --dist load --maxschedchunk 1 "${with_processes[@]}"
 run -m alone "${by_themselves[@]}"
