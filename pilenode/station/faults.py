@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pilenode.station.entries import NewFact
+from pilenode.station.session import session_of
 from pilenode.upstream.facts import MAX_CODE, MAX_WORDS, FactKind, Fault, PeriodicResult
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def _fault_fact(event: GuardEvent, guard_boot: str) -> NewFact:
         code=(event.code or "")[:MAX_CODE],
         detail=event.detail[:MAX_WORDS],
     )
-    return NewFact(_KINDS[event.kind], body, event.session)
+    # Guard knows the leg; the record is about its session.
+    return NewFact(_KINDS[event.kind], body, None if event.session is None else session_of(event.session))
 
 
 def _test_fact(event: GuardEvent, guard_boot: str, by: str) -> NewFact:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pilenode.station.session import session_of
 from pilenode.upstream.contract import LockReport, PortReport, StateReport
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _port(port: PortSnapshot) -> PortReport:
     return PortReport(
         port=port.port,
         state=port.state,
-        session=port.session,
+        session=None if port.session is None else session_of(port.session),
         reason=port.reason,
         findings=port.findings[:_MAX_CODES],
         power_w=None if port.power_w is None else round(port.power_w),

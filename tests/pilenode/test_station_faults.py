@@ -9,7 +9,7 @@ from pilenode.upstream.facts import FactKind, Fault, PeriodicResult
 
 SNAPSHOT = Snapshot(guard_boot="g", last_event=9, uptime_s=1, contactor=False, cabinet_faults=[], ports=[])
 EVENTS = (
-    GuardEvent(seq=1, age_s=9.0, kind="tripped", port=1, session="s", code="over_current", detail="9 A"),
+    GuardEvent(seq=1, age_s=9.0, kind="tripped", port=1, session="s.2", code="over_current", detail="9 A"),
     GuardEvent(seq=2, age_s=2.0, kind="closed", port=2),
     GuardEvent(seq=3, age_s=1.5, kind="tested", code="dead_man", ok=True, detail="dropped after 0.40 s"),
     GuardEvent(seq=4, age_s=1.0, kind="tested", code="relays", detail="x" * 300),
@@ -18,7 +18,7 @@ EVENTS = (
 
 
 def test_faults_and_tests_become_facts_and_nothing_else_does() -> None:
-    """In the order of the events; a result that does not say good is bad."""
+    """In the order of the events; of the session, whichever leg it was; a result that does not say good is bad."""
     facts = fault_facts(News(SNAPSHOT, EVENTS), 0, {"relays": "Li"})
     assert [fact.kind for fact in facts] == [
         FactKind.FAULT_LATCHED,

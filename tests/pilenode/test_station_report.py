@@ -11,7 +11,7 @@ from pilenode.station.wallclock import ClockQuality, Stamp
 from pilenode.upstream.contract import StateReport
 
 AT = Stamp("b", 5, 1000, ClockQuality.NTP)
-PORT = PortSnapshot(port=1, state="on", closed=True, session="s1", power_w=200.4, temperature_c=25.04)
+PORT = PortSnapshot(port=1, state="on", closed=True, session="s1.3", power_w=200.4, temperature_c=25.04)
 SNAPSHOT = Snapshot(guard_boot="g", last_event=0, uptime_s=1, contactor=True, cabinet_faults=["smoke"], ports=[PORT])
 TOLD = report(SNAPSHOT, AT, journal_ok=True)
 
