@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hil_rig.orderly_day import Day
 from hil_rig.orderly_figures import Report
 from hil_rig.orderly_guard import SupplyGuard, WholeGuard
-from hil_rig.orderly_people import HOUR_S, chargers, people
+from hil_rig.orderly_people import HOUR_S, chargers, people, stored_chargers
 from hil_rig.orderly_picture import picture
 from hil_rig.orderly_strategies import STRATEGIES
 from pilenode.station.load_values import LoadRules
@@ -67,7 +67,8 @@ def run(ports: int, hours: float, seed: int, options: argparse.Namespace) -> Rep
     budget_a = options.budget if options.budget is not None else 0.7 * ports
     rules = LoadRules(budget_a)
     count = options.arrivals if options.arrivals is not None else round(7 * ports * hours / 24)
-    coming = people(count, hours, chargers(options.chargers, seed), seed, from_hour=options.from_hour)
+    fleet = stored_chargers() if options.curves == "stored" else chargers(options.chargers, seed)
+    coming = people(count, hours, fleet, seed, from_hour=options.from_hour)
     tasks = [(name, rules, ports, hours * HOUR_S, coming, options.whole) for name in STRATEGIES]
     if options.workers > 1:
         with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
@@ -109,6 +110,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=1, help="of people and chargers")
     made.add_argument("--budget", type=float, metavar="A", help="of all ports; left out: 0.7 A for each")
     made.add_argument("--arrivals", type=int, metavar="N", help="people who come; left out: 7 for each port in 24 h")
+    made.add_argument(
+        "--curves", choices=["made-up", "stored"], default="made-up", help="stored: the charge curves of hil_rig/curves"
+    )
     made.add_argument("--chargers", type=int, default=40, metavar="N", help="different charges among them")
     made.add_argument("--whole", action="store_true", help="the whole safety core, not its supply and completion alone")
     made.add_argument("--workers", type=int, default=2, help="processes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -78,7 +79,7 @@ class Stay:
 
 def _at(curve: Curve, powered_s: float) -> tuple[float, float, float]:
     """Return volts, amperes and watts of a charge; after its recording the charger idles as it did at the end."""
-    index = min(int(powered_s / (curve.t_s[1] - curve.t_s[0])), len(curve.t_s) - 1)
+    index = max(0, bisect_right(curve.t_s, curve.t_s[0] + powered_s) - 1)
     return curve.volts[index], curve.amps[index], curve.watts[index]
 
 

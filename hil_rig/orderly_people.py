@@ -10,6 +10,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from hil_rig import curves
 from hil_rig.synthetic import generate
 
 if TYPE_CHECKING:
@@ -54,6 +55,12 @@ def chargers(count: int, seed: int) -> list[Curve]:
         if max(curve.amps) <= _MOST_A:
             found.append(curve)
     return found
+
+
+def stored_chargers() -> list[Curve]:
+    """Return the stored charges that end by themselves (``hil_rig.curves``) and that such a port can carry."""
+    normal = [name for name, label in curves.labels().items() if label["expect"] == "full"]
+    return [curve for curve in map(curves.load, normal) if max(curve.amps) <= _MOST_A]
 
 
 def people(count: int, hours: float, fleet: list[Curve], seed: int, *, from_hour: float = 0.0) -> list[Person]:
