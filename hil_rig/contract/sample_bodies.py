@@ -68,9 +68,7 @@ BODIES: Final[Mapping[FactKind, Body]] = {
         register_mwh=5_001_200,
         on_ms=20_000,
         power_w=212,
-        count=EnergyCount(
-            energy_mwh=1200, register_mwh=5_001_200, at_ms=20_000, on_ms=20_000, baseline=True, read=True
-        ),
+        count=EnergyCount(energy_mwh=1200, register_mwh=5_001_200, at_ms=20_000, on_ms=20_000, read=True),
         usage=Usage(last=_MARK),
         power_ms=[0, 0, 0, 20_000],
     ),

@@ -31,7 +31,7 @@ import msgspec
 from pilenode.upstream.facts import EnergyCount, EnergyFlag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from config.schema_meter import MeterProfile
 
@@ -84,11 +84,6 @@ class Energy:
     energy_mwh: int = 0
     flags: tuple[EnergyFlag, ...] = ()
 
-    @property
-    def energy_wh(self) -> int:
-        """Return it in Wh, half up."""
-        return (self.energy_mwh + 500) // 1000
-
 
 def counter_of(profile: MeterProfile, channel: int, limit_w: int) -> Counter:
     """Return what a meter profile says of the register of one channel (1 for the first).
@@ -104,44 +99,13 @@ def counter_of(profile: MeterProfile, channel: int, limit_w: int) -> Counter:
 
 
 def count(leg: Leg, counter: Counter) -> Energy:
-    """Return the energy of one leg."""
+    """Return the energy of one leg of which everything is known."""
     if not leg.powered:
         return Energy()
-    snapshots = [*leg.readings, *(() if leg.end is None else (leg.end,))]
-    known = [(one.on_ms, one.register_mwh) for one in snapshots if one.register_mwh is not None]
-    flags: set[EnergyFlag] = set()
-    if leg.end is None or leg.end.register_mwh is None:
-        flags.add(EnergyFlag.LAST_READING if known else EnergyFlag.NO_READING)
-    if leg.start_mwh is None:
-        if known:
-            flags.add(EnergyFlag.NO_BASELINE)
-    else:
-        known.insert(0, (0, leg.start_mwh))
-    total_mwh, more = _walk(known, counter)
-    flags |= more
-    longest_ms = max([one.on_ms for one in snapshots], default=0)
-    most_mwh = counter.most_mwh(longest_ms)
-    if total_mwh > most_mwh:
-        total_mwh = most_mwh
-        flags.add(EnergyFlag.OVER_POSSIBLE)
-    return Energy(total_mwh, _ordered(flags))
-
-
-def _walk(known: Iterable[tuple[int, int]], counter: Counter) -> tuple[int, set[EnergyFlag]]:
-    """Return what was counted from one register to the next, and what was odd about them."""
-    total_mwh, flags = 0, set[EnergyFlag]()
-    before: tuple[int, int] | None = None
-    for on_ms, register_mwh in known:
-        if before is None:
-            before = (on_ms, register_mwh)
-            continue
-        rise_mwh, flag = _rise(before[1], register_mwh, counter.most_mwh(on_ms - before[0]), counter.range_mwh)
-        if flag is not None:
-            flags.add(flag)
-        if rise_mwh is not None:
-            total_mwh += rise_mwh
-            before = (on_ms, register_mwh)
-    return total_mwh, flags
+    so_far = begun(leg.start_mwh)
+    for snapshot in leg.readings:
+        so_far = counted(so_far, snapshot, counter)
+    return finished(so_far, leg.end, counter)
 
 
 def _rise(before: int, after: int, most: int, whole: int | None) -> tuple[int | None, EnergyFlag | None]:
@@ -157,12 +121,6 @@ def _rise(before: int, after: int, most: int, whole: int | None) -> tuple[int | 
     return None, EnergyFlag.REGISTER_BACKWARD
 
 
-def add_up(legs: Iterable[Energy]) -> Energy:
-    """Return the energy of a session of these legs, with the flags of them all."""
-    parts = list(legs)
-    return Energy(sum(one.energy_mwh for one in parts), _ordered({flag for one in parts for flag in one.flags}))
-
-
 def _ordered(flags: set[EnergyFlag]) -> tuple[EnergyFlag, ...]:
     return tuple(flag for flag in EnergyFlag if flag in flags)
 
@@ -172,7 +130,7 @@ def _ordered(flags: set[EnergyFlag]) -> tuple[EnergyFlag, ...]:
 
 def begun(start_mwh: int | None) -> EnergyCount:
     """Return the count of a leg whose relay has just closed."""
-    return EnergyCount(register_mwh=start_mwh, baseline=start_mwh is not None)
+    return EnergyCount(register_mwh=start_mwh)
 
 
 def counted(so_far: EnergyCount, snapshot: Snapshot, counter: Counter) -> EnergyCount:

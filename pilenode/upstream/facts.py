@@ -127,7 +127,7 @@ class EnergyCount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """What a leg has been counted for so far (``pilenode.station.energy``).
 
     ``register_mwh``: the register that the next one is compared with, read after ``at_ms`` with power. ``on_ms``: time
-    with power. ``baseline``: there was a register at closing. ``read``: there was one after it.
+    with power. ``read``: there was a register after closing.
     """
 
     energy_mwh: Count = 0
@@ -135,7 +135,6 @@ class EnergyCount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     register_mwh: Measured | None = None
     at_ms: Count = 0
     on_ms: Count = 0
-    baseline: bool = False
     read: bool = False
 
 

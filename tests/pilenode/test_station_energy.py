@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.load import load_meter
-from pilenode.station.energy import COARSE_MWH, Counter, Energy, Leg, Snapshot, add_up, count, counter_of
+from pilenode.station.energy import COARSE_MWH, Counter, Energy, Leg, Snapshot, count, counter_of
 from pilenode.upstream.facts import EnergyFlag
 
 HOUR_MS = 3_600_000
@@ -122,15 +122,6 @@ def test_a_meter_profile_says_where_its_counter_begins_again(model: str, channel
     assert counter_of(load_meter(model), channel, 900) == counter
 
 
-def test_legs_add_up() -> None:
-    """Energy and flags of all of them, each flag once; Wh are half up, once."""
-    parts = [Energy(1_200, (EnergyFlag.LAST_READING,)), Energy(300), Energy(999, (EnergyFlag.NO_BASELINE,))]
-    parts.append(Energy(0, (EnergyFlag.LAST_READING,)))
-    total = add_up(parts)
-    assert total == Energy(2_499, (EnergyFlag.NO_BASELINE, EnergyFlag.LAST_READING))
-    assert (total.energy_wh, Energy(2_500).energy_wh, add_up([]).energy_mwh) == (2, 3, 0)
-
-
 REGISTERS = st.none() | st.integers(0, 3_000_000) | st.integers(0, 655_359_999)
 LEGS = st.builds(
     lambda start, registers, each_ms: leg(start, *registers, each_ms=each_ms),
@@ -164,4 +155,4 @@ def test_an_honest_meter_is_never_flagged(start: int, rises: list[int]) -> None:
     honest = Counter(1000)
     assert count(leg(start, *registers, each_ms=60_000), honest) == Energy(sum(rises))
     singles = [count(leg(a, b, each_ms=60_000), honest) for a, b in zip([start, *registers], registers, strict=False)]
-    assert add_up(singles) == Energy(sum(rises))
+    assert sum(one.energy_mwh for one in singles) == sum(rises)
