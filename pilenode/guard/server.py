@@ -1,8 +1,9 @@
 """Guard's Unix socket, served between two ticks by the tick thread itself. Guard answers, it never calls.
 
 Nothing here blocks: sockets are non-blocking, buffers are bounded, and a peer that garbles, floods or does not read
-its answers is disconnected. A request that changes something waits for the next tick; the connection is not read
-further until its answer is out, so answers keep the order of requests.
+its answers is disconnected. One round answers one request of each peer: nobody who sends a thousand at once makes a
+tick late. A request that changes something waits for the next tick; the connection is not read further until its answer
+is out, so answers keep the order of requests.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Server:
         self._tickets = 0
         self._pending: list[core.Request] = []
         self._waiting: dict[int, _Peer] = {}
+        self._more: list[_Peer] = []  # have requests that were read and not looked at
         self.refused = 0  # malformed, oversized or unauthorised input since start
         self._listener = _listen(path, group_may_write=rights.group)
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -66,7 +68,10 @@ class Server:
 
     def serve(self, timeout_s: float) -> None:
         """Wait at most ``timeout_s`` for traffic and handle one round of it."""
-        for key, events in self._selector.select(max(0.0, timeout_s)):
+        more, self._more = self._more, []
+        for peer in more:
+            self._advance(peer)
+        for key, events in self._selector.select(0.0 if more else max(0.0, timeout_s)):
             if key.fileobj is self._listener:
                 self._accept()
                 continue
@@ -106,7 +111,7 @@ class Server:
             connection.close()
             return
         connection.setblocking(False)  # noqa: FBT003 - the standard library's own signature
-        decoder: Decoder[messages.GuardRequest] = Decoder(messages.GuardRequest, MAX_REQUEST)
+        decoder: Decoder[messages.GuardRequest] = Decoder(messages.GuardRequest, MAX_REQUEST, wary=True)
         peer = _Peer(connection, self._rights.allows(*credentials(connection)), decoder)
         self._peers[connection] = peer
         self._selector.register(connection, selectors.EVENT_READ)
@@ -125,24 +130,28 @@ class Server:
         self._advance(peer)
 
     def _advance(self, peer: _Peer) -> None:
-        """Handle requests of a peer until one has to wait for the tick or none is left."""
-        while peer.ticket is None and peer.requests is not None and peer.socket in self._peers:
-            try:
-                request = next(peer.requests, None)
-            except FrameError:
-                self.refused += 1
-                self._drop(peer)
-                return
-            if request is None:
-                peer.requests = None
-            else:
-                self._handle(peer, request)
+        """Handle the next request of a peer, unless one of its own waits for the tick."""
+        if peer.ticket is not None or peer.requests is None or peer.socket not in self._peers:
+            return
+        try:
+            request = next(peer.requests, None)
+        except FrameError:
+            self.refused += 1
+            self._drop(peer)
+            return
+        if request is None:
+            peer.requests = None
+        else:
+            self._handle(peer, request)
+            self._more.append(peer)  # where it has to wait for the tick, the answer goes on
         if peer.socket in self._peers:
             self._watch(peer)
 
     def _handle(self, peer: _Peer, request: messages.GuardRequest) -> None:
         if isinstance(request, messages.Hello | messages.GetSnapshot | messages.GetEvents):
-            self._send(peer, self._read(request))
+            reply = self._read(request)
+            self.refused += isinstance(reply, messages.Refused)
+            self._send(peer, reply)
             return
         if not peer.allowed:
             self.refused += 1
@@ -174,9 +183,8 @@ class Server:
 
     def _watch(self, peer: _Peer) -> None:
         """Listen for what this peer may do next: while a request waits, its connection is not read."""
-        wanted = (0 if peer.ticket is not None else selectors.EVENT_READ) | (
-            selectors.EVENT_WRITE if peer.unsent else 0
-        )
+        busy = peer.ticket is not None or peer.requests is not None
+        wanted = (0 if busy else selectors.EVENT_READ) | (selectors.EVENT_WRITE if peer.unsent else 0)
         watched = peer.socket in self._selector.get_map()
         if wanted and watched:
             self._selector.modify(peer.socket, wanted)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import msgspec
 
+from pilenode.ipc.bounded import UnfitError, outer_keys
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -39,11 +41,13 @@ class Decoder(Generic[Message]):
 
     ``feed`` raises FrameError when a frame is longer than ``limit`` or its body is not valid for the type;
     what was decoded before is lost with the connection, on purpose: a peer that garbles once is not trusted.
+    ``wary``: from whoever may ask; what is nested too deeply or says a key twice is not even decoded.
     """
 
-    def __init__(self, message_type: type[Message] | object, limit: int = MAX_FRAME) -> None:
+    def __init__(self, message_type: type[Message] | object, limit: int = MAX_FRAME, *, wary: bool = False) -> None:
         self._decoder = msgspec.json.Decoder(message_type, strict=True)
         self._limit = limit
+        self._wary = wary
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Message]:
@@ -59,6 +63,8 @@ class Decoder(Generic[Message]):
             body = bytes(self._buffer[_LENGTH.size : end])
             del self._buffer[:end]
             try:
+                if self._wary:
+                    outer_keys(body, self._limit)
                 yield self._decoder.decode(body)
-            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, UnfitError) as error:
                 raise FrameError(str(error)) from error

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
-import re
 from dataclasses import dataclass
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
+from pilenode.ipc.bounded import UnfitError, outer_keys
 from pilenode.ipc.messages import Identifier
 from pilenode.upstream.contract import (
     MAX_COMMAND_BYTES,
@@ -31,10 +30,7 @@ from pilenode.upstream.contract import (
 )
 from pilenode.upstream.facts import CommandResult
 
-#: The deepest command of the contract (prices of a tariff) has seven levels; one is left for fields not known here.
-MAX_DEPTH: Final = 8
 _SIGNATURE_CHARACTERS: Final = 88  # 64 bytes in base64
-_TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 _MAX_DETAIL: Final = 200
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -100,36 +96,10 @@ def hear(payload: bytes) -> Heard | CommandResult:
 
 def _look(text: bytes, most: int) -> frozenset[str]:
     """Return the keys of the outermost object after size, depth and repeated keys were found good."""
-    if len(text) > most:
-        raise _Broken("oversized")
-    if _depth(text) > MAX_DEPTH:
-        raise _Broken("too_deep")
     try:
-        found = json.loads(text.decode(), object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
-        raise _Broken("malformed", str(error)) from None
-    return frozenset(found) if isinstance(found, dict) else frozenset()
-
-
-def _depth(text: bytes) -> int:
-    """Return how deeply ``text`` is nested, found without recursion and without building anything."""
-    depth = deepest = 0
-    for token in _TOKENS.finditer(text):
-        first = token[0][:1]
-        if first in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif first in b"]}":
-            depth -= 1
-    return deepest
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise _Broken("duplicate_key", next(key for key in keys if keys.count(key) > 1))
-    return found
+        return outer_keys(text, most)
+    except UnfitError as unfit:
+        raise _Broken(unfit.code, unfit.detail) from None
 
 
 def _open(payload: bytes) -> Seal:

@@ -168,7 +168,7 @@ class Commands:
     def _count(self, result: CommandResult) -> CommandResult:
         if not result.ok:
             self.refused[result.code] += 1
-            held_back = self._limiter.admit(result.code, clock.monotonic_s())
+            held_back = self._limiter.admit("refused", clock.monotonic_s())  # whatever the codes: a flood has many
             if held_back is not None:
                 log.warning(
                     "command refused", command=result.id, code=result.code, detail=result.detail, held_back=held_back

@@ -147,7 +147,7 @@ class ControlServer:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = peer_of(writer.get_extra_info("socket"))
         allowed = await asyncio.to_thread(may_act, peer, self._group)
-        decoder: Decoder[ControlRequest] = Decoder(ControlRequest, MAX_REQUEST)
+        decoder: Decoder[ControlRequest] = Decoder(ControlRequest, MAX_REQUEST, wary=True)
         while True:
             async with asyncio.timeout(IDLE_S):
                 data = await reader.read(_CHUNK)

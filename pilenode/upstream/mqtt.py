@@ -12,7 +12,6 @@ import errno
 import logging
 import secrets
 import socket
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -28,6 +27,7 @@ from pilenode.identity.store import Pair, Store
 from pilenode.identity.words import BLAMED
 from pilenode.upstream.contract import Live, NotTakenError, Problem, UpstreamLostError, up
 from pilenode.upstream.dialect import PATIENCE_S, Dialect, Version
+from pilenode.upstream.drops import Drops
 from pilenode.upstream.mqtt_client import Client
 from pilenode.upstream.mqtt_link import MAX_MESSAGE_BYTES, MqttLink
 
@@ -83,7 +83,7 @@ class MqttUpstream:
     """A backend behind an MQTT broker. ``node`` is this cabinet's name in every topic."""
 
     def __init__(self, settings: Settings, node: str) -> None:
-        self.dropped: Counter[str] = Counter()
+        self.dropped = Drops(clock.monotonic_s)
         self.problem: Problem | None = None
         self._settings = settings
         self._node = node

@@ -9,6 +9,7 @@ import msgspec
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from pilenode.ipc.bounded import UnfitError, outer_keys
 from pilenode.upstream.channels import CHANNELS
 from pilenode.upstream.contract import (
     MAX_ACK_BYTES,
@@ -28,10 +29,10 @@ from pilenode.upstream.dialect import Version
 from pilenode.upstream.packing import DEFLATED, JSON, pack
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import AsyncIterator
 
     from pilenode.upstream.contract import FactBatch, Hello, StateReport, UpLeaf
+    from pilenode.upstream.drops import Drops
     from pilenode.upstream.facts import CommandResult
     from pilenode.upstream.mqtt_client import Client
 
@@ -49,7 +50,7 @@ _Said = TypeVar("_Said", Ack, Time)
 class MqttLink:
     """One connection to a broker."""
 
-    def __init__(self, client: Client, version: Version, node: str, dropped: Counter[str]) -> None:
+    def __init__(self, client: Client, version: Version, node: str, dropped: Drops) -> None:
         self._client = client
         self._version = version
         self._node = node
@@ -101,15 +102,17 @@ class MqttLink:
         topic, payload = message.topic.value, message.payload
         caps = {self._ack: MAX_ACK_BYTES, self._cmd: MAX_MESSAGE_BYTES, self._time: MAX_TIME_BYTES}
         if not isinstance(payload, bytes) or topic not in caps:
-            self._dropped["foreign"] += 1
+            self._dropped.note("foreign")
         elif len(payload) > caps[topic]:
-            self._dropped["oversized"] += 1
+            self._dropped.note("oversized")
         elif topic == self._cmd:
             return IncomingCommand(payload, retained=message.retain)  # whose refusal is answered, not only counted
+        elif (unfit := _unfit(payload, caps[topic])) is not None:
+            self._dropped.note(unfit)
         elif other_major(payload) is not None:
-            self._dropped["protocol_mismatch"] += 1
+            self._dropped.note("protocol_mismatch")
         elif topic == self._time and message.retain:
-            self._dropped["retained_time"] += 1  # as old as the broker likes
+            self._dropped.note("retained_time")  # as old as the broker likes
         else:
             return self._decode(payload, Time, "time") if topic == self._time else self._decode(payload, Ack, "ack")
         return None
@@ -118,7 +121,7 @@ class MqttLink:
         try:
             return msgspec.json.decode(payload, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self._dropped[f"malformed_{word}"] += 1
+            self._dropped.note(f"malformed_{word}")
         return None
 
     async def _publish(self, leaf: UpLeaf, message: msgspec.Struct) -> None:
@@ -138,6 +141,15 @@ class MqttLink:
         problem = not_taken(reason)
         if problem is not None and not (reason == _NOBODY and leaf in _RETAINED):  # the broker keeps it for who comes
             raise NotTakenError(problem)
+
+
+def _unfit(payload: bytes, most_bytes: int) -> str | None:
+    """Return why nobody should decode ``payload``, None when it is fit."""
+    try:
+        outer_keys(payload, most_bytes)
+    except UnfitError as unfit:
+        return None if unfit.code == "malformed" else unfit.code  # that is counted by what it should have been
+    return None
 
 
 def not_taken(reason: int) -> Problem | None:
