@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from config import locate
 from config.errors import ConfigError, Problem, problem
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 #: Far above any honest file (40 ports take about 8 KiB), far below what could hurt.
 LONGEST_FILE = 64 * 1024
+#: The densest honest file has some 3,300 keys and tables, and none of them lies deeper than 8. A parser takes seconds for
+#: what is far beyond, and the time grows with the square.
+MOST_KEYS: Final = 4000
+DEEPEST_KEY: Final = 16
+_PART = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
+_DEEP_KEY: Final = re.compile(rf"(?<![A-Za-z0-9_-]){_PART}(?:[ \t]*\.[ \t]*{_PART}){{{DEEPEST_KEY},}}")
 
 
 class Source(NamedTuple):
@@ -45,6 +51,9 @@ def read(path: Path) -> str:
 def parse(text: str, name: str) -> Source:
     """Return ``text`` as data; raises ConfigError with the line when it is not TOML."""
     text = text.replace("\r\n", "\n")
+    if (words := _too_much(text)) is not None:
+        zh, en = words
+        raise ConfigError([problem(file=name, key="", line=None, code="syntax", zh=zh, en=en)])
     try:
         data = tomllib.loads(text)
         return Source(name, data, locate.lines(text))
@@ -59,6 +68,15 @@ def parse(text: str, name: str) -> Source:
         if where and where[1]:
             line, what = int(where[1]), what[: where.start()]
     raise ConfigError([problem(file=name, key="", line=line, code="syntax", zh=f"{what}。", en=f"{what}.")])
+
+
+def _too_much(text: str) -> tuple[str, str] | None:
+    """Return what makes ``text`` more than a file of ours can be, found before it is parsed."""
+    if sum(map(text.count, "=[{")) > MOST_KEYS:
+        return f"超过 {MOST_KEYS} 个键和表。", f"It has more than {MOST_KEYS} keys and tables."
+    if _DEEP_KEY.search(text) is not None:
+        return f"键的层数超过 {DEEPEST_KEY}。", f"A key has more than {DEEPEST_KEY} parts."
+    return None
 
 
 def place(findings: Iterable[Finding], *sources: Source) -> list[Problem]:

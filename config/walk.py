@@ -39,6 +39,8 @@ class _Nothing:
 
 NOTHING: Final = _Nothing()
 
+#: Unknown keys of one table for which a similar one is looked for: it takes a while, and a person makes few mistakes.
+_MOST_HINTS: Final = 20
 #: Unit of a key by the end of its name; the longest fitting ending counts.
 _UNITS: Final = {
     "_ms": ("毫秒", "ms"),
@@ -155,10 +157,10 @@ class Walker:
 
     def _table(self, kind: inspect.StructType, value: dict[str, object], path: Path) -> dict[str, object]:
         fields = {field.encode_name: field for field in kind.fields}
-        for key in value:
-            if key not in fields:
-                zh, en = similar(key, sorted(fields.keys() - value.keys()) or sorted(fields))
-                self._add((*path, key), "unknown_key", zh, en)
+        free = sorted(fields.keys() - value.keys()) or sorted(fields)
+        for count, key in enumerate(key for key in value if key not in fields):
+            zh, en = similar(key, free) if count < _MOST_HINTS else ("", "")
+            self._add((*path, key), "unknown_key", zh, en)
         clean: dict[str, object] = {}
         for key, field in fields.items():
             if key in value:
@@ -176,7 +178,9 @@ class Walker:
         return clean
 
     def _list(self, kind: inspect.ListType, value: list[object], path: Path) -> object:
-        clean = [self.visit(kind.item_type, item, (*path, index)) for index, item in enumerate(value)]
+        # What is too long is wrong as a whole: nobody wants to read what is wrong with its ten-thousandth entry.
+        items = enumerate(value[: kind.max_length])
+        clean = [self.visit(kind.item_type, item, (*path, index)) for index, item in items]
         return clean if self._length(kind, len(value), path, ("个", "entries")) else NOTHING
 
     def _literal(self, kind: inspect.LiteralType, value: object, path: Path, meaning: str) -> None:

@@ -63,6 +63,11 @@ class LogWatch:
         self._last_s[source] = now
         raise structlog.DropEvent
 
+    def forget(self) -> None:
+        """Begin anew: what is built now has told nothing yet."""
+        self._last_s.clear()
+        self._too_soon.clear()
+
     def check(self) -> None:
         """Raise BrokenPromiseError when a source has said two things within a second."""
         if self._too_soon:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import resource
 import time
@@ -30,7 +31,8 @@ _PROGRESS_S: Final = 15.0
 #: A new input of the corpus is changed again so often before old ones have their turn.
 _FRESH: Final = 0.3
 _NEWEST: Final = 20
-_SHRINK_TRIES: Final = 400
+_SHRINK_TRIES: Final = 200
+_SLOWEST: Final = 5
 _MOST_FINDINGS: Final = 20
 #: A time over the bound counts when the shortest of so many repetitions is over it: others use this machine, too.
 _AGAIN: Final = 5
@@ -153,6 +155,7 @@ class Fuzzer:
         if door is not None:
             door.close()
         self._closings = 0
+        self._watch.forget()
         return self._target.door()
 
     def _next(self) -> bytes:
@@ -191,8 +194,8 @@ class Fuzzer:
             if self._folder is not None:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 (self._folder / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
-        if len(self._slow) < _NEWEST or taken_s > self._slow[-1][0]:
-            self._slow = sorted([*self._slow, (taken_s, data)], reverse=True, key=lambda one: one[0])[:_NEWEST]
+        if len(self._slow) < _SLOWEST or taken_s > self._slow[-1][0]:
+            self._slow = sorted([*self._slow, (taken_s, data)], reverse=True, key=lambda one: one[0])[:_SLOWEST]
         return True
 
     def _is_well(self, door: Door) -> bool:
@@ -209,16 +212,13 @@ class Fuzzer:
         outcome.grown_mb += _resident_mb() if outcome.grown_mb else 0.0
         for _, data in self._slow:
             times_ms = []
+            door = self._target.door()
             for _ in range(_AGAIN):
-                door = self._target.door()
-                try:
-                    begun_s = time.perf_counter()
+                begun_s = time.perf_counter()
+                with contextlib.suppress(Exception):  # told already
                     door.give(data)
-                    times_ms.append((time.perf_counter() - begun_s) * 1000)
-                except Exception:  # noqa: BLE001 - told already
-                    times_ms.append(0.0)
-                finally:
-                    door.close()
+                times_ms.append((time.perf_counter() - begun_s) * 1000)
+            door.close()
             least_ms = min(times_ms)
             if least_ms > outcome.slowest_ms:
                 outcome.slowest_ms, outcome.slowest = least_ms, data

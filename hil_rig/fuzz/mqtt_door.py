@@ -102,6 +102,7 @@ class Door:
 
     def __init__(self, leaf: DownLeaf, *, retained: bool = False, signed: bool = False) -> None:
         self.closings = 0
+        self._answered: set[str | None] = set()
         self._leaf, self._retained, self._signed = leaf, retained, signed
         self._cap = next(one.max_bytes for one in CHANNELS if one.way == "dn" and one.leaf == leaf)
         self._cabinet = Cabinet(_UPSTREAM, _keys_file() if signed else None)
@@ -128,8 +129,10 @@ class Door:
         if port is not None:
             self._cabinet.started.add(port)
         word, result = self._cabinet.do(lambda: self._deliver(data))
-        if result is not None and result.ok and result.op == "start" and port is None:
-            raise BrokenPromiseError("a start without authority is carried out")
+        if result is not None and result.ok and result.op == "start":
+            if port is None and result.id not in self._answered:  # who repeats an id is told what became of it
+                raise BrokenPromiseError("a start without authority is carried out")
+            self._answered.add(result.id)
         if word == "taken" and self._is_none(data):
             raise BrokenPromiseError("what is no message is taken")
         self.closings = max(self.closings, self._cabinet.look())

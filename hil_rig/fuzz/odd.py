@@ -62,6 +62,17 @@ TOML_BOMBS: Final = (
     b'a = """' + b'\\"""' * 15_000,
     b"\n".join(b"a.b%d.c = 1" % number for number in range(4500)),
     b"\n".join(b"[[a.b.c.d]]" for _ in range(5000)),
+    # The same below the caps.
+    b"\n".join(b"k%d = 1" % number for number in range(3900)),
+    b"\n".join(b"[t%d]" % number for number in range(3900)),
+    b"[[port]]\n" * 1900,
+    b"port = [" + b"{}," * 3900 + b"]",
+    b"port = [" + b"{number=1}," * 1900 + b"]",
+    b"[port]\n" + b"\n".join(b".".join([b"k%d" % number] * 15) + b" = 1" for number in range(900)),
+    b"a = " + b"[" * 3900,
+    b"a = " + b"[" * 900 + b"]" * 900,
+    b"\n".join(b"[[a.b.c.d]]" for _ in range(1900)),
+    b"\n".join(b"[[tariff]]\nversion = '%d'" % number for number in range(1200)),
     b"#" * 65_000,
     b"\n" * 65_000,
 )

@@ -32,7 +32,7 @@ class Target:
     shape: str
     share: float
     bound_ms: float = 50.0
-    traced: int = 1
+    traced: int = 4
     remake: Callable[[Random, bytes], bytes] | None = None
 
     def seeds(self) -> Sequence[bytes]:
@@ -61,17 +61,17 @@ _SIGNED: Final = partial(mqtt_door.Door, "cmd", signed=True)
 TARGETS: Final = {
     one.name: one
     for one in (
-        _mqtt("ack", 0.18),
-        _mqtt("time", 0.14),
-        _mqtt("cmd", 0.26),
-        Target("cmd-retained", _RETAINED, partial(mqtt_door.samples, "cmd"), "json", 0.06),
-        Target("cmd-signed", _SIGNED, mqtt_door.signed_samples, "json", 0.10, remake=mqtt_door.sealed),
+        _mqtt("ack", 0.25),
+        _mqtt("time", 0.20),
+        _mqtt("cmd", 0.28),
+        Target("cmd-retained", _RETAINED, partial(mqtt_door.samples, "cmd"), "json", 0.07),
+        Target("cmd-signed", _SIGNED, mqtt_door.signed_samples, "json", 0.08, remake=mqtt_door.sealed),
         # An input is up to 16 KiB of requests, hundreds of them.
-        Target("guard", guard_door.Door, guard_door.samples, "frames", 0.12, bound_ms=200.0),
-        Target("control", control_door.Door, control_door.samples, "frames", 0.05, bound_ms=500.0),
+        Target("guard", guard_door.Door, guard_door.samples, "frames", 0.05, bound_ms=200.0),
+        Target("control", control_door.Door, control_door.samples, "frames", 0.02, bound_ms=500.0),
         # Files of up to 64 KiB.
-        Target("config", config_door.Door, config_door.samples, "toml", 0.03, bound_ms=500.0, traced=4),
-        Target("meter", config_door.MeterDoor, config_door.meter_samples, "toml", 0.03, bound_ms=500.0, traced=4),
-        Target("tariff", config_door.TariffDoor, config_door.tariff_samples, "toml", 0.03, bound_ms=500.0, traced=2),
+        Target("config", config_door.Door, config_door.samples, "toml", 0.015, bound_ms=500.0),
+        Target("meter", config_door.MeterDoor, config_door.meter_samples, "toml", 0.015, bound_ms=500.0),
+        Target("tariff", config_door.TariffDoor, config_door.tariff_samples, "toml", 0.02, bound_ms=500.0),
     )
 }

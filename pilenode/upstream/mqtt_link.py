@@ -108,7 +108,7 @@ class MqttLink:
         elif topic == self._cmd:
             return IncomingCommand(payload, retained=message.retain)  # whose refusal is answered, not only counted
         elif (unfit := _unfit(payload, caps[topic])) is not None:
-            self._dropped.note(unfit)
+            self._dropped.note(f"malformed_{topic.rpartition('/')[2]}" if unfit == "malformed" else unfit)
         elif other_major(payload) is not None:
             self._dropped.note("protocol_mismatch")
         elif topic == self._time and message.retain:
@@ -148,7 +148,7 @@ def _unfit(payload: bytes, most_bytes: int) -> str | None:
     try:
         outer_keys(payload, most_bytes)
     except UnfitError as unfit:
-        return None if unfit.code == "malformed" else unfit.code  # that is counted by what it should have been
+        return unfit.code
     return None
 
 
