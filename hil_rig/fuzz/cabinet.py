@@ -135,14 +135,18 @@ class Cabinet:
         try:
             result = self._loop.run_until_complete(bounded())
         except TimeoutError as error:
+            self._look_at_parts()
             raise BrokenPromiseError(f"no end after {PATIENCE_S:g} s") from error
+        self._look_at_parts()
+        return result
+
+    def _look_at_parts(self) -> None:
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
         for task in self._tasks:
             if task.done():
                 raise task.exception() or BrokenPromiseError("a part of the cabinet has ended")
-        return result
 
     def look(self) -> int:
         """Return how many relays have closed by now with authority. Raises BrokenPromiseError for any other."""

@@ -97,6 +97,11 @@ class _Wire:
             yield await self.waiting.get()
 
 
+    async def say(self, *_: object, **__: object) -> int:
+        """Take what the cabinet says, as a broker with somebody behind it does."""
+        return 0
+
+
 class Door:
     """One topic of one cabinet. ``retained``: the broker had kept it; ``signed``: operations keys are configured."""
 
@@ -113,18 +118,17 @@ class Door:
         self._wire = _Wire()
         link = MqttLink(cast("Client", self._wire), Version.V5, NODE, self._upstream.dropped)  # type: ignore[arg-type] # of the real adapter
         self._cabinet.spawn(self._sync._listen(link))  # noqa: SLF001
-        status = station._journal.status()  # noqa: SLF001
-        #: What samples cannot know: which log this is, what its newest link is, when the cabinet asked.
-        self._own = {
-            LOG_ID.encode(): status.log_id.encode(),
-            _HEAD.encode(): (status.head or _HEAD).encode(),
-            str(_ASKED_MS).encode(): str(self._sync._asked_ms).encode(),  # noqa: SLF001
-        }
+
+    def _own(self, data: bytes) -> bytes:
+        """Put in what samples cannot know: which log this is, what its newest link is, when the cabinet asked."""
+        status = self._station._journal.status()  # noqa: SLF001
+        asked_ms = self._sync._asked_ms  # noqa: SLF001
+        data = data.replace(LOG_ID.encode(), status.log_id.encode())
+        return data.replace(_HEAD.encode(), status.head.encode()).replace(b"%d" % _ASKED_MS, b"%d" % (asked_ms or 0))
 
     def give(self, data: bytes) -> str:
         """Deliver ``data``."""
-        for said, meant in self._own.items():
-            data = data.replace(said, meant)
+        data = self._own(data)
         port = self._starts(data)
         if port is not None:
             self._cabinet.started.add(port)

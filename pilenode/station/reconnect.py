@@ -1,18 +1,22 @@
 """How long to wait before the next connection, so that a fleet does not march. Pure; times are seconds.
 
-Full jitter: any time from none to the longest allowed. Three cases (shared figures: docs/fleet.md):
+The plan: however long a broker was away, a fleet of N comes back with no more than N / ``spread_s`` connections a second
+(``hil_rig.herd``). Four cases (shared figures: docs/fleet.md):
 
+- the first attempt, and the first after a connection that had stood long: any time up to ``spread_s``. Very likely all
+  cabinets have lost theirs, or their power has come back;
+- an attempt that failed: the pause doubles with every one, from ``spread_s`` up to ``cap_s``, and has no chance in it.
+  Attempts were spread by the first pause and stay so. Chance would draw them together again: with full jitter below
+  2, 4, 8 s a broker that was away for 20 s met four times the plan, most of it in its first seconds;
+- a connection that broke soon: any time up to that doubled pause, because what broke it broke all at once;
 - nothing left this machine (no link, no route, no name server): trying again soon costs nobody anything, and who waits
-  for the link is connected within seconds of its return;
-- a connection that had stood long was lost: very likely all cabinets lost theirs, so the first attempts are spread over
-  ``spread_s``;
-- anything else: the longest pause doubles with every attempt, up to ``cap_s``.
+  for the link is connected within seconds of its return. What fails after that is spread anew.
 """
 
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 #: Longest and shortest pause while there is no way out.
 _LOCAL_S: Final = 1.5
@@ -25,23 +29,34 @@ class Ending(Enum):
 
     NO_WAY_OUT = "no_way_out"
     FAILED = "failed"
+    BROKE = "broke"
     STOOD = "stood"
 
 
-def pause_s(attempt: int, base_s: float, cap_s: float, chance: float) -> float:
-    """Return the pause before connection ``attempt`` (0 is the first). ``chance`` is a random number in 0 to 1."""
-    return chance * min(cap_s, base_s * 2.0 ** min(attempt, _MAX_DOUBLINGS))
+class Turn(NamedTuple):
+    """The next attempt: after ``pause_s``, following ``attempt`` ones that failed since a connection stood long.
 
-
-def after(
-    ending: Ending, attempt: int, *, base_s: float, cap_s: float, spread_s: float, chance: float
-) -> tuple[float, int]:
-    """Return the pause after ``ending`` and the number of the attempt that follows it.
-
-    ``attempt`` counts those that failed since a connection stood long.
+    ``own``: it comes at a time of this cabinet's own, spread over at least ``spread_s``.
     """
+
+    pause_s: float
+    attempt: int = 0
+    own: bool = True
+
+
+def first(*, base_s: float, spread_s: float, chance: float) -> Turn:
+    """Return the first attempt after a start. ``chance`` is a random number in 0 to 1."""
+    return Turn(chance * max(spread_s, base_s))
+
+
+def after(ending: Ending, last: Turn, *, base_s: float, cap_s: float, spread_s: float, chance: float) -> Turn:
+    """Return the attempt that follows the ``ending`` of ``last``. ``chance`` is a random number in 0 to 1."""
     if ending is Ending.NO_WAY_OUT:
-        return _LOCAL_LEAST_S + chance * (min(_LOCAL_S, cap_s) - _LOCAL_LEAST_S), attempt
+        pause_s = _LOCAL_LEAST_S + chance * (min(_LOCAL_S, cap_s) - _LOCAL_LEAST_S)
+        return Turn(pause_s, last.attempt, own=False)
     if ending is Ending.STOOD:
-        return chance * max(spread_s, base_s), 0
-    return pause_s(attempt + 1, base_s, cap_s, chance), attempt + 1
+        return first(base_s=base_s, spread_s=spread_s, chance=chance)
+    attempt = last.attempt + 1
+    longest_s = min(max(cap_s, spread_s), max(spread_s, base_s * 2.0 ** min(attempt, _MAX_DOUBLINGS)))
+    keeps_its_time = ending is Ending.FAILED and last.own
+    return Turn(longest_s if keeps_its_time else chance * longest_s, attempt)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pilenode.upstream.facts import CommandResult
 
 #: A connection that stood this long was a good one: the next pause is short again, seconds.
-_STABLE_S: Final = 300.0
+STABLE_S: Final = 300.0
 #: How often the outbox is looked at without being told that it changed, and the state for changes, seconds.
 _LOOK_S: Final = 1.0
 #: The time is asked for anew this often, seconds: at 100 ppm a belief has become 2 s vaguer by then. While nobody
@@ -63,7 +63,7 @@ class Timing:
     retry_base_s: float
     retry_cap_s: float
     ack_timeout_s: float
-    spread_s: float = 10.0
+    spread_s: float = 0.0
     telemetry_s: float = 1800.0
     drain_bytes_s: float = 16_000.0
 
@@ -120,11 +120,11 @@ class Sync:
     async def _stay_connected(self) -> None:
         timing = self._timing
         pauses = {"base_s": timing.retry_base_s, "cap_s": timing.retry_cap_s, "spread_s": timing.spread_s}
-        attempt, pause_s = 0, reconnect.pause_s(0, timing.retry_base_s, timing.retry_cap_s, self._random.random())
+        turn = reconnect.first(base_s=timing.retry_base_s, spread_s=timing.spread_s, chance=self._random.random())
         while True:
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(turn.pause_s)
             ending = await self._connect_once()
-            pause_s, attempt = reconnect.after(ending, attempt, **pauses, chance=self._random.random())
+            turn = reconnect.after(ending, turn, **pauses, chance=self._random.random())
 
     async def _connect_once(self) -> Ending:
         """Hold one connection until it is lost and return how it ended."""
@@ -147,11 +147,13 @@ class Sync:
             problems = sorted({str(error) for error in lost.exceptions})
             self._warn("upstream lost" if self.protocol else "upstream not reached", problem=", ".join(problems))
         finally:
-            stood = self.protocol is not None and clock.monotonic_s() - since_s >= _STABLE_S
+            stood_s = clock.monotonic_s() - since_s if self.protocol is not None else None
             self.protocol = self._drain = None
         if no_way_out:
             return Ending.NO_WAY_OUT
-        return Ending.STOOD if stood else Ending.FAILED
+        if stood_s is None:
+            return Ending.FAILED
+        return Ending.STOOD if stood_s >= STABLE_S else Ending.BROKE
 
     async def _listen(self, link: Link) -> None:
         async for message in link.incoming():
