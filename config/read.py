@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 #: Far above any honest file (40 ports take about 8 KiB), far below what could hurt.
 LONGEST_FILE = 64 * 1024
-#: The densest honest file has some 3,300 keys and tables, and none of them lies deeper than 8. A parser takes seconds for
-#: what is far beyond, and the time grows with the square.
+#: The densest honest file has some 3,300 keys and tables, and none of them lies deeper than 8. A parser takes seconds
+#: for what is far beyond, and the time grows with the square.
 MOST_KEYS: Final = 4000
 DEEPEST_KEY: Final = 16
 _PART = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""

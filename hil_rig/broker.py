@@ -92,15 +92,21 @@ class Observer(Protocol):
 
 
 class Broker:
-    """A broker on ``127.0.0.1:port`` (0: any free one). A context manager; ``kind`` None takes the best there is."""
+    """A broker on ``127.0.0.1:port`` (0: any free one). A context manager; ``kind`` None takes the best there is.
+
+    ``more``: further lines of mosquitto's configuration.
+    """
 
     #: Is told of every broker of this process; the tests listen to all of them (hil_rig.contract.watch).
     observer: ClassVar[Observer | None] = None
 
-    def __init__(self, port: int = 0, kind: Kind | None = None, access: Access | None = None) -> None:
+    def __init__(
+        self, port: int = 0, kind: Kind | None = None, access: Access | None = None, more: Sequence[str] = ()
+    ) -> None:
         self.port = port or free_port()
         self.kind: Kind = kind or ("mosquitto" if find_mosquitto() else "amqtt")
         self.access = access
+        self._more = tuple(more)
         self._directory = Path(tempfile.mkdtemp(prefix="pilenode-broker-"))
         weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
         self._process: subprocess.Popen[bytes] | None = None
@@ -166,6 +172,7 @@ class Broker:
             f"listener {self.port} 127.0.0.1",
             *self._who_may(),
             "persistence false",
+            *self._more,
             f"user {getpass.getuser()}",  # as root it would become another user that cannot read this file
         ]
         config.write_text("\n".join(lines) + "\n", encoding="ascii")

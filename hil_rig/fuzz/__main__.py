@@ -6,10 +6,10 @@ versions, bytes that are no text. What reaches code that none before has reached
 server and loop with simulated pins, the reader of configuration files.
 
 Promises: no exception that is not the documented one; no relay closes that nobody with authority has asked for, by
-another way of reckoning (``hil_rig.fuzz.strict``); what is malformed is refused or counted; at most one log line a second
-and source; a good message is still answered after each 1,000; no input takes longer than the bound of its door; memory
-does not grow. An input that breaks one is made as short as it can be and written to ``--crashes``; ``--replay FILE
---target NAME`` hands it in again. Exit status 0 when every promise was kept.
+another way of reckoning (``hil_rig.fuzz.strict``); what is malformed is refused or counted; at most one log line a
+second and source; a good message is still answered after each 1,000; no input takes longer than the bound of its door;
+memory does not grow. An input that breaks one is made as short as it can be and written to ``--crashes``;
+``--replay FILE --target NAME`` hands it in again. Exit status 0 when every promise was kept.
 """
 
 from __future__ import annotations
@@ -94,7 +94,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     outcomes = fuzz(arguments)
     for outcome in outcomes:
         for finding in outcome.findings:
-            print(f"BROKEN {outcome.target}: {finding.what} (input {finding.number}, {arguments.crashes}/{finding.name})")
+            print(
+                f"BROKEN {outcome.target}: {finding.what} (input {finding.number}, {arguments.crashes}/{finding.name})"
+            )
     if arguments.json is not None:
         rows = [one.summary() | {"good": good(one)} for one in outcomes]
         arguments.json.write_text(json.dumps({"seed": arguments.seed, "targets": rows}, indent=1), encoding="utf-8")

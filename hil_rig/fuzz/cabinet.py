@@ -1,7 +1,7 @@
 """A whole station and guard's loop in one event loop, with simulated pins: what the doors of a cabinet lead to.
 
-Nothing is stubbed between a message and a relay: gate, sessions, journal (in memory where there is room), guard's socket
-and the safety core are the shipped ones. Broker, wires and wall clock are not there.
+Nothing is stubbed between a message and a relay: gate, sessions, journal (in memory where there is room), guard's
+socket and the safety core are the shipped ones. Broker, wires and wall clock are not there.
 """
 
 from __future__ import annotations
@@ -80,13 +80,12 @@ class Cabinet:
         self._begun_ms = clock.boottime_ms()
         self.control_socket = self._directory / "control.sock"
         self.station = self._loop.run_until_complete(self._build(extra))
-        self._tasks = [self._loop.create_task(self._serve())]
+        self._tasks: list[asyncio.Task[object]] = []
+        self.spawn(self._serve())
         self.do(self._begin)
 
     async def _build(self, extra: str) -> Station:
-        text = SMALL.format(
-            node=NODE, guard=self._guard.socket, data=self._directory, control=self.control_socket
-        )
+        text = SMALL.format(node=NODE, guard=self._guard.socket, data=self._directory, control=self.control_socket)
         station = Station(load_text(text + extra))
         station._wall._read = self._reading  # noqa: SLF001 - the wall of a time in which the samples are fresh
         return station
@@ -190,4 +189,3 @@ class Cabinet:
 
 async def _as_coroutine(work: Awaitable[object]) -> object:
     return await work
-

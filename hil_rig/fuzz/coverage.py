@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ class Coverage:
         """How many steps from one line to another have been seen: branches taken."""
         return len(self._steps)
 
-    def __enter__(self) -> Coverage:
+    def __enter__(self) -> Self:
         self._last, self._before = 0, len(self._steps)
         sys.settrace(self._call)
         return self
@@ -86,5 +86,3 @@ class Coverage:
             return trace
 
         return trace
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 import structlog
 
@@ -43,7 +43,7 @@ class LogWatch:
         self._last_s: dict[str, float] = {}
         self._too_soon: list[str] = []
 
-    def __enter__(self) -> LogWatch:
+    def __enter__(self) -> Self:
         structlog.configure(
             processors=[self._see],
             wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),

@@ -185,4 +185,3 @@ def _is_grant(one: dict[str, object]) -> bool:
         and all(isinstance(plan.get(key, False), bool) for key in ("for_amount", "for_hours"))
         and set(plan) <= {*_PLAN_LIMITS, "for_amount", "for_hours"}
     )
-

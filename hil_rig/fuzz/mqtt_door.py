@@ -47,18 +47,21 @@ def samples(leaf: str) -> Sequence[bytes]:
     if leaf == "cmd":
         made += [msgspec.json.encode(one) for one in _commands()]
     if leaf == "ack":
-        acks = [msgspec.structs.replace(cast("Ack", one), upto=upto) for one in SAMPLES[leaf].values() for upto in (0, 1, 2)]
+        acks = [
+            msgspec.structs.replace(cast("Ack", one), upto=upto) for one in SAMPLES[leaf].values() for upto in (0, 1, 2)
+        ]
         made += [msgspec.json.encode(one) for one in acks]
     return made
 
 
 def _commands() -> list[Command]:
     life = {"iat": WALL_MS, "exp": WALL_MS + MAX_START_LIFE_MS, "node": NODE}
-    return [
-        Command(id="f-1", op="start", port=1, order="o-f1", **life),
-        Command(id="f-2", op="start", port=2, order="o-f2", paid_fen=500, **life),
-        Command(id="f-3", op="stop", port=1, order="o-f1", **life),
+    made: list[dict[str, object]] = [
+        {"id": "f-1", "op": "start", "port": 1, "order": "o-f1"},
+        {"id": "f-2", "op": "start", "port": 2, "order": "o-f2", "paid_fen": 500},
+        {"id": "f-3", "op": "stop", "port": 1, "order": "o-f1"},
     ]
+    return [msgspec.convert(one | life, Command) for one in made]
 
 
 def signed_samples() -> Sequence[bytes]:
@@ -96,7 +99,6 @@ class _Wire:
                 self.heard.set()
             yield await self.waiting.get()
 
-
     async def say(self, *_: object, **__: object) -> int:
         """Take what the cabinet says, as a broker with somebody behind it does."""
         return 0
@@ -113,7 +115,9 @@ class Door:
         self._cabinet = Cabinet(_UPSTREAM, _keys_file() if signed else None)
         station = self._cabinet.station
         self._station = station
-        self._upstream, self._sync = station._answers.upstream or _no_upstream()  # noqa: SLF001 - the parts of the house
+        parts = station._answers.upstream  # noqa: SLF001 - the parts of the house
+        assert parts is not None  # noqa: S101 - it is configured
+        self._upstream, self._sync = parts
         self._sync._asked_ms = clock.boottime_ms()  # noqa: SLF001
         self._wire = _Wire()
         link = MqttLink(cast("Client", self._wire), Version.V5, NODE, self._upstream.dropped)  # type: ignore[arg-type] # of the real adapter
@@ -194,10 +198,6 @@ class Door:
     def close(self) -> None:
         """Free everything."""
         self._cabinet.close()
-
-
-def _no_upstream() -> None:
-    raise RuntimeError("no upstream is configured")
 
 
 def _keys_file() -> bytes:

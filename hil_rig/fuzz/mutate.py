@@ -35,7 +35,7 @@ class Text(str):
 # -- bytes -------------------------------------------------------------------------------------------------
 
 
-def mutate_bytes(random: Random, data: bytes, other: bytes) -> bytes:
+def mutate_bytes(random: Random, data: bytes, other: bytes) -> bytes:  # noqa: PLR0911 - one for each change
     """Return ``data`` with one change that knows nothing of its shape."""
     at = random.randint(0, len(data))
     end = min(len(data), at + random.choice((1, 1, 2, 4, 16, 200)))
@@ -137,7 +137,9 @@ def _change_pair(random: Random, pairs: Pairs, index: int, other: bytes) -> None
         case 5:  # said twice, with the same or another value
             pairs.insert(random.randint(0, len(pairs)), (key, value if random.random() < 0.3 else odd_value(random)))  # noqa: PLR2004
         case 6:
-            pairs.insert(0, ("protocol", Text(random.choice(("0", "1", "2", "999", "1000", "-1", '"1"', "1.0", "1.5")))))
+            pairs.insert(
+                0, ("protocol", Text(random.choice(("0", "1", "2", "999", "1000", "-1", '"1"', "1.0", "1.5"))))
+            )
         case 7:
             pairs[index] = random.choice((key.upper(), key + "\n", "", "type", "op", "id", key[:-1], "é")), value
         case 8:
@@ -229,7 +231,19 @@ def mutate_toml(random: Random, data: bytes, other: bytes) -> bytes:
 
 
 def _toml_value(random: Random, value: bytes) -> bytes:
-    texts = (*odd.NUMBERS, *odd.NO_NUMBERS, *odd.STRINGS, "inf", "nan", "1979-05-27", "07:32:00", "0xff", "0b1", "'x'", "{}")
+    texts = (
+        *odd.NUMBERS,
+        *odd.NO_NUMBERS,
+        *odd.STRINGS,
+        "inf",
+        "nan",
+        "1979-05-27",
+        "07:32:00",
+        "0xff",
+        "0b1",
+        "'x'",
+        "{}",
+    )
     if random.random() < 0.2:  # noqa: PLR2004 - a share
         depth = random.choice((1, 2, 8, 9, 300))
         return b"[" * depth + value.strip() + b"]" * depth

@@ -9,14 +9,52 @@ NUMBERS: Final = (
     *("0", "-0", "-1", "1", "2", "99", "100", "255", "256", "65535", "65536", "2147483647", "2147483648"),
     *("4294967296", "9007199254740991", "9007199254740992", "9007199254740993", "9223372036854775807"),
     *("9223372036854775808", "-9223372036854775809", "18446744073709551616", "0.0", "-0.0", "0.1", "1.0", "2.0"),
-    *("1e308", "1e309", "-1e309", "1e-400", "5e-324", "1E400", "3600.0000000001", "9" * 400, "9" * 4301, "0." + "1" * 400),
+    *(
+        "1e308",
+        "1e309",
+        "-1e309",
+        "1e-400",
+        "5e-324",
+        "1E400",
+        "3600.0000000001",
+        "9" * 400,
+        "9" * 4301,
+        "0." + "1" * 400,
+    ),
 )
 #: What stands for a number in JSON by mistake or on purpose.
-NO_NUMBERS: Final = ("NaN", "Infinity", "-Infinity", "01", "1.", ".5", "+1", "0x10", "1_000", "--1", "1e", "null", "true", "false")
+NO_NUMBERS: Final = (
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "01",
+    "1.",
+    ".5",
+    "+1",
+    "0x10",
+    "1_000",
+    "--1",
+    "1e",
+    "null",
+    "true",
+    "false",
+)
 #: Strings, written as JSON and TOML basic strings write them.
 STRINGS: Final = (
     *('""', '"\\u0000"', '"a\\u0000b"', '"\\ud800"', '"\\udfff\\ud800"', '"\\ud83d\\ude00"', '"\\uffff"', '"\\u202e"'),
-    *('"\\n"', '"s-1\\n"', '" "', '"a b"', '"../../etc/passwd"', '"%s%n"', '"\\\\"', '"\'\\""', '"\\u0661"', '"é"', '"充电"'),
+    *(
+        '"\\n"',
+        '"s-1\\n"',
+        '" "',
+        '"a b"',
+        '"../../etc/passwd"',
+        '"%s%n"',
+        '"\\\\"',
+        '"\'\\""',
+        '"\\u0661"',
+        '"é"',
+        '"充电"',
+    ),
     '"' + "x" * 64 + '"',
     '"' + "x" * 65 + '"',
     '"' + "y" * 5000 + '"',
@@ -26,11 +64,22 @@ STRINGS: Final = (
 )
 #: Bytes that are no UTF-8, or only in a lenient reader's eyes.
 BYTES: Final = (
-    *(b"\x00", b"\xff", b"\xfe\xff", b"\xef\xbb\xbf", b"\xc0\x80", b"\xed\xa0\x80", b"\xed\xbf\xbf", b"\xf4\x90\x80\x80"),
+    *(
+        b"\x00",
+        b"\xff",
+        b"\xfe\xff",
+        b"\xef\xbb\xbf",
+        b"\xc0\x80",
+        b"\xed\xa0\x80",
+        b"\xed\xbf\xbf",
+        b"\xf4\x90\x80\x80",
+    ),
     *(b"\xf8\x88\x80\x80\x80", b"\x80", b"\xc3", b"\r\n", b"\x1b[2J", b"\xe2\x80\xa8", b"\x7f"),
 )
 #: Words of the languages themselves.
-WORDS: Final = tuple(b'{ } [ ] : , " \\ \\u null true false {} [] [[ ]] # = . \' """ \'\'\' \n {"a": ,"a":1 [{ \\" protocol'.split(b" "))
+WORDS: Final = tuple(
+    b'{ } [ ] : , " \\ \\u null true false {} [] [[ ]] # = . \' """ \'\'\' \n {"a": ,"a":1 [{ \\" protocol'.split(b" ")
+)
 #: Texts that cost more to read than to send: nesting, keys, quotes that never end, brackets.
 JSON_BOMBS: Final = (
     b"[" * 8192,

@@ -9,7 +9,7 @@ import base64
 import binascii
 import json
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -51,7 +51,7 @@ def started_port(one: dict[str, object] | None, kind: str, known: Collection[str
         return None
     if known is not None and not set(one) <= set(known):
         return None
-    return int(one["port"])  # type: ignore[call-overload] # is_number has looked
+    return int(cast("float", one["port"]))
 
 
 def opened(envelope: dict[str, object] | None) -> tuple[bytes, bytes, object] | None:

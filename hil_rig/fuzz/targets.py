@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class Target:
     """One door: how it is built, what good inputs look like, and how many of all inputs it gets (``share``).
 
-    ``shape`` is a name in ``mutate.SHAPES``. ``bound_ms``: no input may take longer. ``traced``: one of so many inputs is
-    traced, where tracing costs much. ``remake`` turns a changed input into one that passes a first check, a signature
-    for instance.
+    ``shape`` is a name in ``mutate.SHAPES``. ``bound_ms``: no input may take longer. ``traced``: one of so many inputs
+    is traced, because it costs five times the rest. ``remake`` turns a changed input into one that passes a first
+    check, a signature for instance.
     """
 
     name: str

@@ -22,6 +22,7 @@ from pilenode.guard.latches import Latches
 from pilenode.guard.lateness import Lateness
 from pilenode.guard.selftest import raw_s
 from pilenode.ipc import messages
+from pilenode.log import RateLimiter
 from safety.reading import MeterReading, ProbeReading
 from safety.selftest import Rate, Sequence, intact, seal, ticked
 from safety.state import Inputs
@@ -100,6 +101,8 @@ class Loop:
         self._ticks = 0
         self._lateness = Lateness()
         self._stopping = False
+        self._refused = 0  # requests whose refusal has been told
+        self._limiter = RateLimiter()
         self.server: Server | None = None
 
     @property
@@ -140,6 +143,7 @@ class Loop:
         self._live(orders, passed)
         self._ticks += 1
         self._tell(orders, events)
+        self._tell_refusals(now)
 
     def _self_test(self, now: float) -> tuple[str, ...]:
         """Return the codes of what guard finds wrong with itself."""
@@ -231,6 +235,13 @@ class Loop:
             self._housekeeper.store(latches)
         if self.server:
             self.server.answer(orders.answers)
+
+    def _tell_refusals(self, now: float) -> None:
+        """Say that somebody garbles, floods or may not, in one line for all that came since the last."""
+        refused = self.server.refused if self.server else 0
+        if refused != self._refused and self._limiter.admit("refused", now) is not None:
+            self._housekeeper.note("requests refused", count=refused - self._refused)
+            self._refused = refused
 
     def read(self, request: messages.GuardRequest) -> messages.GuardReply:
         """Answer a request that changes nothing."""

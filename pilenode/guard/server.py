@@ -69,8 +69,8 @@ class Server:
     def serve(self, timeout_s: float) -> None:
         """Wait at most ``timeout_s`` for traffic and handle one round of it."""
         more, self._more = self._more, []
-        for peer in more:
-            self._advance(peer)
+        for busy in more:
+            self._advance(busy)
         for key, events in self._selector.select(0.0 if more else max(0.0, timeout_s)):
             if key.fileobj is self._listener:
                 self._accept()

@@ -1,7 +1,7 @@
 """How long to wait before the next connection, so that a fleet does not march. Pure; times are seconds.
 
-The plan: however long a broker was away, a fleet of N comes back with no more than N / ``spread_s`` connections a second
-(``hil_rig.herd``). Four cases (shared figures: docs/fleet.md):
+The plan: however long a broker was away, a fleet of N comes back with no more than N / ``spread_s`` connections a
+second (``hil_rig.herd``). Four cases (shared figures: docs/fleet.md):
 
 - the first attempt, and the first after a connection that had stood long: any time up to ``spread_s``. Very likely all
   cabinets have lost theirs, or their power has come back;

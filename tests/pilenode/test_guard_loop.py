@@ -238,6 +238,27 @@ def test_two_readings_between_two_ticks_are_two_samples(bench: Bench) -> None:
     assert bench.relays.calls[before] == ("open", 1)
 
 
+def test_refused_requests_are_told_in_one_line_in_ten_seconds(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever garbles is heard of, and nobody fills the log."""
+    told: list[object] = []
+
+    def note(event: str, **fields: object) -> None:
+        if event == "requests refused":
+            told.append(fields["count"])
+
+    monkeypatch.setattr(bench.keeper, "note", note)
+    for _ in range(50):
+        bench.requests.refused += 3
+        bench.tick()
+    assert told == [3]
+    bench.now += 10.0
+    bench.tick()
+    assert told == [3, 147]
+    bench.now += 10.0
+    bench.tick()
+    assert told == [3, 147]
+
+
 def test_events_are_numbered_without_gaps_and_told_since(bench: Bench) -> None:
     """A station that comes back asks since n and misses nothing."""
     bench.tick(Grant(1, 1, "s", 60.0))

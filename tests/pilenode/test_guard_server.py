@@ -163,6 +163,7 @@ def test_a_peer_without_rights_may_read_and_change_nothing(tmp_path: Path) -> No
         struct.pack(">I", 5) + b"hello",
         encode(messages.Grant(port=1, session="s", ttl_s=10.0)).replace(b'"ttl_s":10.0', b'"ttl_s":-1.0'),
         struct.pack(">I", 4000) + b"[" * 4000,
+        pytest.param(struct.pack(">I", 42) + b'{"type":"hello","protocol":1,"protocol":1}', id="a key twice"),
         b"GET / HTTP/1.1\r\n\r\n",
     ],
 )
@@ -186,6 +187,42 @@ def test_no_bytes_hurt_the_server(office: Office, data: bytes) -> None:
     with Peer(office.path) as peer:
         assert isinstance(peer.ask(messages.Hello())[0], messages.Welcome)
     assert office.granted == []
+
+
+def test_another_version_is_refused_and_counted(tmp_path: Path) -> None:
+    """A refusal of what changes nothing counts like any other; the peer may ask on."""
+    server = Server(tmp_path / "guard.sock", ALLOWED, lambda _: messages.Refused(code="protocol_mismatch"))
+    with Peer(tmp_path / "guard.sock") as peer:
+        peer.socket.sendall(encode(messages.Hello(protocol=2)) * 2)
+        for _ in range(5):
+            server.serve(0.01)
+        assert server.refused == 2
+    server.close()
+
+
+def test_one_round_answers_one_request_of_each_peer(tmp_path: Path) -> None:
+    """Who sends hundreds at once gets them answered, but round by round: a tick waits for one answer, not for all."""
+    asked: list[messages.GuardRequest] = []
+
+    def read(request: messages.GuardRequest) -> messages.GuardReply:
+        asked.append(request)
+        return messages.Done()
+
+    server = Server(tmp_path / "guard.sock", ALLOWED, read)
+    with Peer(tmp_path / "guard.sock") as one, Peer(tmp_path / "guard.sock") as other:
+        server.serve(0.1)
+        server.serve(0.1)
+        for peer in (one, other):
+            peer.socket.sendall(encode(messages.GetSnapshot()) * 500)
+        counts: list[int] = []
+        while len(asked) < 1000 and len(counts) < 5000:
+            before = len(asked)
+            server.serve(0.1)
+            counts.append(len(asked) - before)
+        assert len(asked) == 1000
+        assert max(counts) == 2
+        assert server.refused == 0
+    server.close()
 
 
 def test_a_peer_that_does_not_read_is_dropped(office: Office) -> None:
