@@ -167,9 +167,9 @@ class Child:
 
     def finish(self) -> None:
         """Ask for the tally and wait for the end."""
-        self.say("end")
-        self._thread.join()
-        self._process.wait()
+        with self._process:  # closes its pipes and waits
+            self.say("end")
+            self._thread.join()
 
 
 class Play:

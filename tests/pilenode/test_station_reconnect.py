@@ -69,7 +69,7 @@ def test_what_fails_after_a_way_out_is_spread_anew() -> None:
 @pytest.mark.parametrize("away_s", [0.0, 5.0, 20.0, 100.0, 700.0])
 def test_a_fleet_comes_back_as_planned(spread_s: float, away_s: float) -> None:
     """However long the broker was away, no second sees more than 1.2 times the plan, and nobody waits for ever."""
-    nodes, chances = 20_000, random.Random(1)
+    nodes, chances = 20_000, random.Random(1)  # noqa: S311 - nothing secret
     came: Counter[int] = Counter()
     for _ in range(nodes):
         turn, at_s = following(Ending.STOOD, Turn(0.0), chances.random(), spread_s), 0.0

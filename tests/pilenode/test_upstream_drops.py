@@ -12,7 +12,6 @@ from structlog.testing import capture_logs
 from pilenode.upstream.contract import MAX_ACK_BYTES, NO_LINK, Ack, DownLeaf, Time, down
 from pilenode.upstream.dialect import Version
 from pilenode.upstream.drops import Drops
-
 from pilenode.upstream.mqtt_link import MqttLink
 
 if TYPE_CHECKING:
