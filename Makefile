@@ -19,7 +19,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help venv lint types walls test demo bench score proof mutation lock clean
+.PHONY: help venv lint types walls test demo bench score proof fuzz herd mutation lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
@@ -68,6 +68,12 @@ proof: $(WHEEL) ## long: simulated hazards, random histories, 72 h without a nui
 	$(RUN) -m hil_rig.histories
 	$(RUN) -m hil_rig.nuisance
 	$(RUN) -m hil_rig.score_restarts
+
+fuzz: $(WHEEL) ## long: a million changed inputs at every door; findings in build/fuzz (25 min)
+	nice -n 15 $(RUN) -m hil_rig.fuzz --inputs 1000000
+
+herd: $(WHEEL) ## long: 10,000 simulated cabinets and a broker that dies (8 min)
+	$(RUN) -m hil_rig.herd --picture docs/pictures/herd.svg
 
 mutation: $(WHEEL) ## every small change of safety/ must fail a test: long, report in build/mutation.md
 	nice -n 15 $(RUN) -m hil_rig.mutation --report build/mutation.md

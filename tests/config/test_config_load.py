@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from config import load, meter_files
 from config.errors import WORDS, ConfigError
-from config.read import LONGEST_FILE
+from config.read import DEEPEST_KEY, LONGEST_FILE, MOST_KEYS
 
 
 def _found(text: str) -> list[tuple[str, str]]:
@@ -225,3 +226,41 @@ def test_the_data_files_lie_beside_the_code() -> None:
     assert Path(load.__file__).parent / "meters" == meter_files.METERS
     assert "pzem004t-v3" in load.meters()
     assert load.profiles() == ["default", "demo", "strict"]
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        pytest.param(".".join(["a"] * DEEPEST_KEY) + " = 1", False, id="a key as deep as allowed"),
+        pytest.param(".".join(["a"] * (DEEPEST_KEY + 1)) + " = 1", True, id="one part more"),
+        pytest.param("[" + " . ".join(['"a"', "'b'", "c"] * 6) + "]", True, id="a table, parts in quotes"),
+        pytest.param("x = {" + ".".join(["a"] * (DEEPEST_KEY + 1)) + " = 1}", True, id="inside a table"),
+        pytest.param("\n".join(f"k{number} = 1" for number in range(MOST_KEYS)), False, id="as many keys as allowed"),
+        pytest.param("\n".join(f"k{number} = 1" for number in range(MOST_KEYS + 1)), True, id="one key more"),
+        pytest.param("port = [" + "{}," * MOST_KEYS + "]", True, id="tables in a line"),
+        pytest.param("# " + "x" * 60_000, False, id="one long word"),
+    ],
+)
+def test_what_no_honest_file_is_is_refused_before_it_is_parsed(text: str, refused: bool) -> None:  # noqa: FBT001 - a table
+    """A standard parser takes half a minute for a key of thirty thousand parts; nobody writes one."""
+    begun_s = time.perf_counter()
+    found = _found(text)
+    assert (found == [("", "syntax")]) is refused
+    assert time.perf_counter() - begun_s < (0.5 if refused else 5.0)
+
+
+def test_similar_keys_are_looked_for_only_so_often() -> None:
+    """Every unknown key is told; which one it may have been meant to be, of the first twenty in a table."""
+    problems = load.check_text(
+        "\n".join(f"currant_limit_{number} = 1" for number in range(40)).join(["[limits]\n", ""])
+    )
+    unknown = [one for one in problems if one.code == "unknown_key"]
+    assert len(unknown) == 40
+    assert sum("Did you mean" in one.en for one in unknown) == 20
+
+
+def test_a_list_that_is_too_long_is_looked_at_up_to_its_length(good: str) -> None:
+    """What is wrong with its ten-thousandth entry is not told; that it is too long is."""
+    problems = load.check_text(good + "[[port]]\n" * 500)
+    assert ("port", "wrong_length") in [(one.key, one.code) for one in problems]
+    assert len(problems) < 400
