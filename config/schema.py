@@ -381,7 +381,10 @@ class Upstream(_Table, frozen=True, kw_only=True):
         ),
     ] = ""
     retry_base_s: Annotated[
-        float, Meta(ge=0.1, le=60, description="Pause after a failed attempt, doubled each time, seconds; never below spread_s")
+        float,
+        Meta(
+            ge=0.1, le=60, description="Pause after a failed attempt, doubled each time, seconds; never below spread_s"
+        ),
     ] = 2.0
     retry_cap_s: Annotated[float, Meta(ge=1, le=3600, description="Longest pause before a reconnect, seconds")] = 900.0
     ack_timeout_s: Annotated[
@@ -389,7 +392,11 @@ class Upstream(_Table, frozen=True, kw_only=True):
     ] = 30.0
     spread_s: Annotated[
         float,
-        Meta(ge=0, le=900, description="First attempt, and first after a connection that stood: any time up to this, seconds"),
+        Meta(
+            ge=0,
+            le=900,
+            description="First attempt, and first after a connection that stood: any time up to this, seconds",
+        ),
     ] = 10.0
     telemetry_s: Annotated[
         float, Meta(ge=0, le=86_400, description="Readings wait for another message up to this long, seconds")

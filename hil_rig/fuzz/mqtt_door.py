@@ -191,6 +191,7 @@ class Door:
             ack = Ack(log_id=status.log_id, upto=status.last_seq, hash=status.head)
             word, wanted = self.give(msgspec.json.encode(ack)), "taken"
         else:
+            self._sync._asked_ms = clock.boottime_ms()  # noqa: SLF001 - an answer that took long is not believed
             word, wanted = self.give(samples(self._leaf)[0]), "retained_time" if self._retained else "taken"
         if word != wanted:
             raise BrokenPromiseError(f"a good message is not heard any more: {word}")
