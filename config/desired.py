@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from config.locate import Path
 
 _MINUTES: Final = 24 * 60
+_ON_TO_OFF: Final = (True, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ FREE: Final = Rule("任意值", "any value", lambda _local, _desired: False)
 LOWER: Final = Rule("只能调低", "only lower", _above)
 RAISE: Final = Rule("只能调高", "only higher", _below)
 AGE: Final = Rule("只能调低，0 为不限", "only lower; 0 is no limit", _age)
-OFF: Final = Rule("只能关闭", "only switched off", _onward(True, False))
+OFF: Final = Rule("只能关闭", "only switched off", _onward(*_ON_TO_OFF))
 END: Final = Rule("只能改为 end", "only changed to end", _onward("finish", "end"))
 WITHIN: Final = Rule("只能在本地时段之内", "only inside the hours of the cabinet's own file", _outside)
 

@@ -112,7 +112,7 @@ def judge_sources(
     The values of ``desired`` stand above both (``config.desired_load``; guard never gives any).
     """
     merged = _merge(source.data, profile.data)
-    sources = (source, profile)
+    sources: tuple[Source, ...] = (source, profile)
     if desired is not None:
         merged = {**merged, **_merge(desired.data, {name: merged.get(name) for name in desired.data})}
         sources = (desired, *sources)

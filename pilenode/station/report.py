@@ -78,7 +78,7 @@ def _words(state: StateReport) -> tuple[object, ...]:
     ledger = state.ledger_open, state.ledger_overdue, state.ledger_undated
     tests = state.tests_due, state.tests_failed
     health = state.guard, state.journal_ok, state.cabinet_faults
-    return *health, *tests, state.locks, *ledger, state.challenge, ports
+    return *health, *tests, state.locks, *ledger, state.challenge, state.config, ports
 
 
 def _moved(old: PortReport, new: PortReport) -> bool:

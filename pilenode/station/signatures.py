@@ -1,4 +1,4 @@
-"""Ed25519 signatures of commands and desired configuration by operations keys. The only importer of cryptography on this side.
+"""Ed25519 signatures of commands and configuration by operations keys. The only importer of cryptography on this side.
 
 The private keys are with operations, never on the broker and never on a cabinet: who owns the broker can then switch
 off, and nothing else. The file holds public keys, one a line, ``<name> <base64 of the 32 bytes>``; ``#`` begins a
