@@ -44,10 +44,10 @@ class InForce(NamedTuple):
 
 def choose(store: DesiredStore, local: Merged) -> InForce:
     """Return what to run with, and the book that says so; the book is durable, or no trial takes place."""
-    before = _book(store)
+    before, stored = _book(store)
     book = desired.started(before)
     merged, book = _usable(store, local, book)
-    if book != before:
+    if book != before or not stored:
         try:
             store.save(book)
         except OSError as error:
@@ -56,7 +56,8 @@ def choose(store: DesiredStore, local: Merged) -> InForce:
                 # As if it had not begun: what was in force before is, until a start can be counted.
                 merged, _ = _usable(store, local, _without_trial(book))
                 return InForce(local, merged, _version(book.applied, merged), before, on_trial=False)
-    store.tidy(book)
+        else:
+            store.tidy(book)
     return InForce(local, merged, _version(book.in_force, merged), book, on_trial=book.trial is not None)
 
 
@@ -82,9 +83,10 @@ def name_of(version: int) -> str:
     return f"desired v{version}"
 
 
-def _book(store: DesiredStore) -> Book:
+def _book(store: DesiredStore) -> tuple[Book, bool]:
+    """Return the book, and whether it is on the disk as it is."""
     try:
-        return store.load()
+        return store.load(), True
     except (DamagedError, OSError) as error:
         refusal = ConfigRefused(code="config_damaged", detail=str(error)[:_MAX_DETAIL])
         log.error("desired configuration damaged", problem=str(error))
@@ -92,7 +94,7 @@ def _book(store: DesiredStore) -> Book:
             store.set_aside()
         except OSError as failed:
             log.error("damaged book not set aside", problem=str(failed))
-        return desired.refuse(desired.Book(), refusal)
+        return desired.refuse(desired.Book(), refusal), False
 
 
 def _usable(store: DesiredStore, local: Merged, book: Book) -> tuple[Merged, Book]:

@@ -11,6 +11,7 @@ only with the hash that the book has of it, so a file that somebody has put in i
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
@@ -56,6 +57,7 @@ class DesiredStore:
 
     def set_aside(self) -> None:
         """Put a damaged book aside for a person, the newest one only. Raises OSError."""
+        self._refuse_link()
         os.replace(self.folder / BOOK, self.folder / _ASIDE)  # noqa: PTH105 - one name for what the tests cut
         self._flush()
 
@@ -84,13 +86,13 @@ class DesiredStore:
         """Remove what ``book`` does not name and what was half written. What cannot be removed harms nobody."""
         kept = {BOOK, _ASIDE, *map(_name, book.texts)}
         with contextlib.suppress(OSError):
+            self._refuse_link()
             for name in sorted({*os.listdir(self.folder)} - kept):  # noqa: PTH208 - as above
                 with contextlib.suppress(OSError):
                     os.unlink(self.folder / name)  # noqa: PTH108 - as above
 
     def _read(self, name: str, most: int) -> bytes:
-        if self.folder.is_symlink():
-            raise DamagedError("the directory is a symbolic link")
+        self._refuse_link()
         descriptor = os.open(self.folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -120,10 +122,13 @@ class DesiredStore:
         try:
             os.mkdir(self.folder, 0o700)  # noqa: PTH102 - as above
         except FileExistsError:
-            if self.folder.is_symlink():  # the lock of data_dir is ours, so nobody exchanges it after this look
-                raise NotADirectoryError(0, "a symbolic link", str(self.folder)) from None
+            self._refuse_link()
         else:
             _flush(self.folder.parent)
+
+    def _refuse_link(self) -> None:
+        if self.folder.is_symlink():  # what is around it is the station's alone, so nobody exchanges it after this look
+            raise NotADirectoryError(errno.ENOTDIR, "a symbolic link", str(self.folder))
 
     def _flush(self) -> None:
         _flush(self.folder)
