@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,7 +16,8 @@ from pilenode.upstream.desired import MAX_BODY_BYTES, digest
 from tests.pilenode.disk_model import Disk, Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
     from config.load import Merged
     from pilenode.station.desired_start import InForce
@@ -42,14 +41,6 @@ def local(monkeypatch: pytest.MonkeyPatch) -> Merged:
     )
     own: Any = SimpleNamespace(desired=None, says="")
     return cast("Merged", own)
-
-
-@pytest.fixture
-def in_memory() -> Iterator[Path]:
-    """Return a directory that costs no time, where the system has one: what was left by a cut needs no real disk."""
-    memory = Path("/dev/shm")  # noqa: S108 - the name below it is made by tempfile
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
-        yield Path(name)
 
 
 def says(found: InForce) -> int:
