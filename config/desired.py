@@ -138,7 +138,14 @@ ALLOWED: Final[Mapping[str, Mapping[str, Rule]]] = {
         "list_max_age_days": AGE,
         "offline_starts": OFF,
     },
-    "upstream": {"retry_base_s": FREE, "retry_cap_s": FREE, "ack_timeout_s": FREE},
+    "upstream": {
+        "retry_base_s": FREE,
+        "retry_cap_s": FREE,
+        "ack_timeout_s": FREE,
+        "spread_s": FREE,
+        "telemetry_s": FREE,
+        "drain_bytes_s": FREE,
+    },
 }
 
 

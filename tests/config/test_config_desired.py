@@ -301,7 +301,12 @@ def test_guard_reads_its_own_file_and_nothing_of_the_station(
     path = tmp_path / "cabinet.toml"
     path.write_text(f'{good}\n[station]\ndata_dir = "{data}"\n', encoding="utf-8")
     received: list[Config] = []
-    monkeypatch.setattr(guard_command, "run", lambda config: received.append(config) or 0)
+
+    def run(config: Config) -> int:
+        received.append(config)
+        return 0
+
+    monkeypatch.setattr(guard_command, "run", run)
     command: Any = guard_command.command
     with _opens() as opened:
         assert command.callback(path=str(path)) == 0

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.load import merge_text
+from pilenode import clock
 from pilenode.ipc.messages import Done, Refused
 from pilenode.station import desired, desired_keeper
 from pilenode.station.desired import MAX_STARTS, Book, Text
@@ -31,7 +32,7 @@ from pilenode.upstream.facts import Boot, FactKind
 from pilenode.upstream.facts_config import ConfigApplied, ConfigRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
     from pathlib import Path
 
 OWN = """\
@@ -240,7 +241,7 @@ def test_a_connection_gets_the_first_pause_of_the_new_configuration(
 ) -> None:
     """The trial is not over before the backend could be there again."""
     now = [0.0]
-    monkeypatch.setattr(desired_keeper.clock, "monotonic_s", lambda: now[0])
+    monkeypatch.setattr(clock, "monotonic_s", lambda: now[0])
 
     async def story(cabinet: Cabinet) -> None:
         await cabinet.hear(message(1, "[upstream]\nretry_base_s = 30\n"))
@@ -373,7 +374,7 @@ BAD = {
 def test_bad_input_is_refused_with_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted, told once however often it comes, nothing staged, and a good one counts after all of it."""
     now = [0.0]
-    monkeypatch.setattr(desired_keeper.clock, "monotonic_s", lambda: now[0])
+    monkeypatch.setattr(clock, "monotonic_s", lambda: now[0])
 
     async def story(cabinet: Cabinet) -> None:
         for what, (payload, code) in BAD.items():
@@ -434,7 +435,7 @@ def test_a_message_that_is_taken_back_changes_nothing(tmp_path: Path) -> None:
 def test_a_flood_fills_no_disk_and_loses_no_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Six an hour are looked at; the newest of the others waits."""
     now = [0.0]
-    monkeypatch.setattr(desired_keeper.clock, "monotonic_s", lambda: now[0])
+    monkeypatch.setattr(clock, "monotonic_s", lambda: now[0])
 
     async def story(cabinet: Cabinet) -> None:
         for number in range(1, 50):
@@ -483,7 +484,7 @@ def test_news_are_told_once_although_a_kill_came_between(tmp_path: Path) -> None
     play(tmp_path, story)
 
 
-def _killing(keeper: DesiredKeeper) -> Callable[[Book], Awaitable[None]]:
+def _killing(keeper: DesiredKeeper) -> Callable[[Book], Coroutine[Any, Any, None]]:
     """Return a ``_save`` that dies before a book without news is written."""
     real = keeper._save
 

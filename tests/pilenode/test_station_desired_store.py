@@ -205,14 +205,24 @@ def _symlink(path: Path, target: Path) -> None:
     path.symlink_to(target)
 
 
-SPOILED = {
+def _directory(path: Path, _: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _pipe(path: Path, _: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+SPOILED: dict[str, Callable[[Path, Path], object]] = {
     "another content": lambda path, _: path.write_text(body(2), encoding="utf-8"),
     "cut short": lambda path, _: path.write_bytes(path.read_bytes()[:-1]),
     "empty": lambda path, _: path.write_bytes(b""),
     "a symbolic link to the same content": _symlink,
     "gone": lambda path, _: path.unlink(),
-    "a directory": lambda path, _: (path.unlink(), path.mkdir()),
-    "a pipe": lambda path, _: (path.unlink(), os.mkfifo(path)),
+    "a directory": _directory,
+    "a pipe": _pipe,
     "longer than may be": lambda path, _: path.write_bytes(b" " * (MAX_BODY_BYTES + 1)),
     "no UTF-8": lambda path, _: path.write_bytes(b"\xff"),
 }
