@@ -467,12 +467,12 @@ def test_a_disk_that_takes_nothing_is_tried_again(tmp_path: Path, monkeypatch: p
     play(tmp_path, story)
 
 
-def test_news_are_told_once_although_a_kill_came_between(tmp_path: Path) -> None:
+def test_news_are_told_once_although_a_kill_came_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The journal has the fact and the book does not know yet: the next process sees that."""
 
     async def story(cabinet: Cabinet) -> None:
         cabinet.keeper.offer(message(1, body(501)))
-        cabinet.keeper._save = _killing(cabinet.keeper)  # type: ignore[method-assign]
+        monkeypatch.setattr(cabinet.keeper, "_save", _killing(cabinet.keeper))
         with contextlib.suppress(asyncio.CancelledError):
             await cabinet.keeper.step()
         await cabinet.again()
