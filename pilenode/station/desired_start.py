@@ -46,19 +46,25 @@ def choose(store: DesiredStore, local: Merged) -> InForce:
     """Return what to run with, and the book that says so; the book is durable, or no trial takes place."""
     before, stored = _book(store)
     book = desired.started(before)
-    merged, book = _usable(store, local, book)
-    if book != before or not stored:
-        try:
-            store.save(book)
-        except OSError as error:
-            log.error("desired configuration not kept", problem=str(error))
-            if book.trial is not None:
-                # As if it had not begun: what was in force before is, until a start can be counted.
-                merged, _ = _usable(store, local, _without_trial(book))
-                return InForce(local, merged, _version(book.applied, merged), before, on_trial=False)
-        else:
-            store.tidy(book)
-    return InForce(local, merged, _version(book.in_force, merged), book, on_trial=book.trial is not None)
+    # Counted before anything is made of the text: whatever that does to this process, the next one knows of it.
+    counted = (book == before and stored) or _kept(store, book)
+    if book.trial is not None and not counted:
+        # As if it had not begun: what was in force before is, until a start can be counted.
+        merged, _ = _usable(store, local, desired.roll_back(book, ""))
+        return InForce(local, merged, _version(book.applied, merged), before, on_trial=False)
+    merged, usable = _usable(store, local, book)
+    if (usable == book or _kept(store, usable)) and counted:
+        store.tidy(usable)
+    return InForce(local, merged, _version(usable.in_force, merged), usable, on_trial=usable.trial is not None)
+
+
+def _kept(store: DesiredStore, book: Book) -> bool:
+    try:
+        store.save(book)
+    except OSError as error:
+        log.error("desired configuration not kept", problem=str(error))
+        return False
+    return True
 
 
 def overlaid(store: DesiredStore, local: Merged, text: Text) -> Merged | ConfigRefused:
@@ -106,10 +112,6 @@ def _usable(store: DesiredStore, local: Merged, book: Book) -> tuple[Merged, Boo
         log.error("desired configuration cannot be used", version=text.version, code=found.code, detail=found.detail)
         book = desired.cannot_use(book, found)
     return local, book
-
-
-def _without_trial(book: Book) -> Book:
-    return desired.roll_back(book, "")
 
 
 def _version(text: Text | None, merged: Merged) -> int:

@@ -52,7 +52,8 @@ class Broken(Exception):  # noqa: N818 - a verdict about a text, caught by whoev
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(code)
         self.code = code
-        self.detail = detail[:MAX_DETAIL]
+        # A key may hold half a surrogate pair, which is JSON and can be written nowhere.
+        self.detail = detail[:MAX_DETAIL].encode(errors="replace").decode()
 
 
 def look(text: bytes, most: int) -> frozenset[str]:

@@ -212,6 +212,17 @@ def test_what_is_not_a_configuration_is_refused(local: Merged, text: str) -> Non
     assert check_desired(local, text, "desired v1")[1]
 
 
+_LINES = st.sampled_from(["[cards]", "[load]", "[[load.feeder]]", "[session]", "a.b.c = 1", "day_cap_fen = 400", "x"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=200) | st.lists(_LINES | st.text(max_size=20), max_size=12).map("\n".join))
+def test_no_text_is_an_exception(text: str) -> None:
+    """Whatever is desired, it is a configuration or a list of problems."""
+    merged, problems = check_desired(_example(), text, "desired v1")
+    assert merged is not None or problems
+
+
 def test_values_and_their_sources(local: Merged) -> None:
     """What is desired counts; everything else stays, and it is known where each value stands."""
     merged = with_desired(local, "[cards]\nday_cap_fen = 400\n[upstream]\nack_timeout_s = 20\n", "desired v7")

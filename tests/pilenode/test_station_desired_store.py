@@ -180,6 +180,25 @@ def test_a_trial_ends_after_three_starts(tmp_path: Path, local: Merged) -> None:
     assert not [*(tmp_path / FOLDER).glob("*.toml")]
 
 
+def test_a_start_is_counted_before_anything_is_made_of_the_text(
+    tmp_path: Path, local: Merged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text that brings the process down before it runs is given up as well."""
+    store = DesiredStore(tmp_path / FOLDER)
+    store.keep(text(1), body(1))
+    store.save(desired.begin_trial(desired.stage(Book(), text(1)), []))
+
+    def bug(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desired_start, "check_desired", bug)
+        for _ in range(desired.MAX_STARTS):
+            with pytest.raises(ZeroDivisionError):
+                choose(store, local)
+        assert says(choose(store, local)) == 0
+
+
 def test_a_start_that_cannot_be_counted_is_no_trial(
     tmp_path: Path, local: Merged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
