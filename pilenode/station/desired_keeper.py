@@ -89,7 +89,7 @@ class DesiredKeeper:
         self._connected = connected
         self._restart = restart
         self._trial_s = trial_s
-        self._begun_s = clock.monotonic_s()
+        self._begun_s: float | None = None  # when the station had begun to run
         self._reconnected = False
         self._offered: bytes | None = None
         self._taken: bytes | None = None  # the last one that was looked at to its end
@@ -153,6 +153,7 @@ class DesiredKeeper:
 
     async def step(self) -> None:
         """Do what is due now. Trouble with the disk or the journal is not an exception."""
+        self._begun_s = clock.monotonic_s() if self._begun_s is None else self._begun_s
         self._reconnected = self._reconnected or self._connected()
         async with self._turn:
             try:
@@ -228,7 +229,7 @@ class DesiredKeeper:
 
     async def _watch_trial(self) -> None:
         trial = self._book.trial
-        if trial is None or not self._in_force.on_trial:
+        if trial is None or not self._in_force.on_trial or self._begun_s is None:
             return
         watched_s = clock.monotonic_s() - self._begun_s
         if watched_s < self._trial_s:

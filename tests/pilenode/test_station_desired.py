@@ -248,6 +248,7 @@ def test_a_connection_gets_the_first_pause_of_the_new_configuration(
         await cabinet.again()
         cabinet.connected = False
         cabinet.keeper._trial_s = 60.0
+        await cabinet.keeper.step()
         now[0] += 109.9
         await cabinet.keeper.step()
         assert cabinet.keeper.report().staged == 1

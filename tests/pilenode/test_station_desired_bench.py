@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.bench
 
 Reply = TypeVar("Reply")
-TRIAL_S = 0.6
+TRIAL_S = 1.2
 PROGRAM = """
 import sys
 from config.load import merge
@@ -97,7 +97,7 @@ class Supervised:
 
     async def ask(self, request: ControlRequest, expected: type[Reply]) -> Reply:
         """Ask like the command line, until it answers."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 with contextlib.suppress(client.RequestError):
                     return await asyncio.to_thread(client.ask, str(self._socket), request, expected)
@@ -107,7 +107,7 @@ class Supervised:
         """Wait until its status is as wanted."""
         status = None
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while True:
                     status = await self.ask(Status(), StatusReply)
                     if condition(status):
@@ -139,7 +139,7 @@ async def supervised(directory: Path, guard: Path, url: str) -> AsyncIterator[Su
 async def told(url: str) -> StateReport:
     """Return the state that the broker keeps of the cabinet."""
     port = int(url.rpartition(":")[2])
-    async with asyncio.timeout(5), aiomqtt.Client("127.0.0.1", port) as listener:
+    async with asyncio.timeout(20), aiomqtt.Client("127.0.0.1", port) as listener:
         await listener.subscribe(up("n1", "st"), qos=1)
         async for message in listener.messages:
             if message.topic.value == up("n1", "st") and isinstance(message.payload, bytes):
@@ -170,28 +170,31 @@ def test_from_the_broker_to_being_in_force_and_back(tmp_path: Path, guard: FakeG
             assert (report.config.applied, report.config.staged, report.config.refused) == (1, None, 2)
             station.before_start = broker.stop  # what the next configuration does to the connection
             await desire(broker.url, "n1", 3, "[cards]\nday_cap_fen = 300\n")
-            await station.until("taken back", lambda status: _code(status) == "config_rolled_back")
-            status = await station.ask(Status(), StatusReply)
+            status = await station.until("taken back", lambda status: _code(status, 1) == "config_rolled_back")
             assert status.config is not None
-            assert (status.config.in_force, status.config.applied, status.config.refused) == (1, 1, 3)
+            assert (status.config.applied, status.config.refused) == (1, 3)
             assert station.ends == [0, 0, 0]
-            assert await station.facts() == [
+            wanted = [
                 ("config_applied", 1, ""),
                 ("config_refused", 2, "config_error"),
                 ("config_refused", 3, "config_rolled_back"),
             ]
+            async with asyncio.timeout(30):
+                while await station.facts() != wanted:  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.05)
 
     with broker:
         asyncio.run(main())
 
 
-def _code(status: StatusReply) -> str:
-    return "" if status.config is None else status.config.code
+def _code(status: StatusReply, in_force: int) -> str:
+    """Return why a configuration does not count, while that version is in force."""
+    return "" if status.config is None or status.config.in_force != in_force else status.config.code
 
 
 async def until_told(url: str, code: str) -> StateReport:
     """Wait until the kept state says so."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             report = await told(url)
             if report.config is not None and report.config.code == code:
