@@ -120,8 +120,8 @@ class Door:
         self._upstream, self._sync = parts
         self._sync._asked_ms = clock.boottime_ms()  # noqa: SLF001
         self._wire = _Wire()
-        link = MqttLink(cast("Client", self._wire), Version.V5, NODE, self._upstream.dropped)  # type: ignore[arg-type] # of the real adapter
-        self._cabinet.spawn(self._sync._listen(link))  # noqa: SLF001
+        self._link = MqttLink(cast("Client", self._wire), Version.V5, NODE, self._upstream.dropped)  # type: ignore[arg-type] # of the real adapter
+        self._cabinet.spawn(self._sync._listen(self._link))  # noqa: SLF001
 
     def _own(self, data: bytes) -> bytes:
         """Put in what samples cannot know: which log this is, what its newest link is, when the cabinet asked."""
@@ -154,6 +154,7 @@ class Door:
         await self._wire.heard.wait()
         if not self._sync._waiting.empty():  # noqa: SLF001
             result = await self._station._commands.handle(self._sync._waiting.get_nowait())  # noqa: SLF001
+            await self._link.result(result)  # whose words somebody else has chosen
             return result.code or "taken", result
         counted = self._counts() - before
         if self._leaf == "cmd" and not counted:

@@ -24,9 +24,13 @@ class UnfitError(ValueError):
     """A text that nobody should decode. ``code`` is one of "oversized", "too_deep", "duplicate_key", "malformed"."""
 
     def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(f"{code}: {detail}" if detail else code)
+        super().__init__(code)
         self.code = code
-        self.detail = detail[:_MAX_DETAIL]
+        # A key may hold half a surrogate pair, which is JSON and can be written nowhere.
+        self.detail = detail[:_MAX_DETAIL].encode(errors="replace").decode()
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}" if self.detail else self.code
 
 
 def outer_keys(text: bytes, most_bytes: int, most_levels: int = MAX_LEVELS) -> frozenset[str]:
