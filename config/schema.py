@@ -395,7 +395,7 @@ class Upstream(_Table, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=900,
-            description="First attempt, and first after a connection that stood: any time up to this, seconds",
+            description="First attempt after a connection that stood: any time up to this, seconds",
         ),
     ] = 10.0
     telemetry_s: Annotated[

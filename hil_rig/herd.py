@@ -1,7 +1,7 @@
 """Ten thousand cabinets and a broker that dies: ``python -m hil_rig.herd [--nodes 10000] [--picture FILE]``.
 
 Simulated cabinets (``hil_rig.herd_node``) with the product's own rules of reconnecting, a real mosquitto on loopback
-and the reference backend. All connect, spread as after a return of the mains; each sends its log and waits for the
+and the reference backend. All connect, as if they had just lost a good connection; each sends its log and waits for the
 acknowledgement; the connections stand; the broker is killed (SIGKILL) and started again after ``--down`` seconds, in
 which each cabinet writes one more fact.
 

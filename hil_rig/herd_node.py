@@ -114,7 +114,7 @@ class Node:
         """Stay connected until cancelled."""
         rules = self._rules
         chance = random.Random(self.name).random
-        turn = reconnect.first(base_s=rules.base_s, spread_s=rules.spread_s, chance=chance())
+        turn = self._next(Ending.STOOD, Turn(0.0), chance())  # as if all had lost a broker that is back
         while True:
             self._tally.longest_pause_s = max(self._tally.longest_pause_s, turn.pause_s)
             await asyncio.sleep(turn.pause_s)

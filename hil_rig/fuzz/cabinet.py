@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 import safety
-from config.load import load_text
+from config.load import merge_text
 from hil_rig.contract.samples import WALL_MS
 from hil_rig.fuzz.doors import BrokenPromiseError
 from hil_rig.fuzz.guard_bench import SETTINGS, GuardBench, scratch
 from pilenode import clock
+from pilenode.station.desired_start import choose
+from pilenode.station.desired_store import FOLDER, DesiredStore
 from pilenode.station.main import Station
 from pilenode.station.wallclock import Reading
 from pilenode.upstream.facts import SessionStarted
@@ -86,7 +88,10 @@ class Cabinet:
 
     async def _build(self, extra: str) -> Station:
         text = SMALL.format(node=NODE, guard=self._guard.socket, data=self._directory, control=self.control_socket)
-        station = Station(load_text(text + extra))
+        local = merge_text(text + extra)
+        station = Station(local.config)
+        store = DesiredStore(self._directory / FOLDER)
+        station.follow_desired(store, choose(store, local))
         station._wall._read = self._reading  # noqa: SLF001 - the wall of a time in which the samples are fresh
         return station
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections import Counter
 from typing import TYPE_CHECKING, Final, cast
 
@@ -15,11 +16,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hil_rig.contract.samples import LOG_ID, SAMPLES, WALL_MS
 from hil_rig.fuzz.cabinet import NODE, Cabinet
 from hil_rig.fuzz.doors import BrokenPromiseError
+from hil_rig.fuzz.mutate import mutate_toml
 from hil_rig.fuzz.strict import opened, read, started_port
 from pilenode import clock
+from pilenode.station.buckets import Bucket
 from pilenode.station.signatures import PURPOSE
 from pilenode.upstream.channels import CHANNELS
 from pilenode.upstream.contract import MAX_ENVELOPE_BYTES, MAX_START_LIFE_MS, Ack, Command, down
+from pilenode.upstream.desired import Desired, digest
 from pilenode.upstream.dialect import Version
 from pilenode.upstream.mqtt_link import MqttLink
 
@@ -77,6 +81,21 @@ def sealed(random: Random, data: bytes) -> bytes:
     if b'"signed"' in data or draw > _BADLY_SIGNED:
         return data
     return _envelope(data, _KEY.sign(PURPOSE + data) if draw < _WELL_SIGNED else random.randbytes(64))
+
+
+def dressed(random: Random, data: bytes) -> bytes:
+    """Return a changed configuration whose hash fits, or the text of a good one changed in its place."""
+    draw = random.random()
+    found = read(data)
+    if draw > _BADLY_SIGNED or found is None:
+        return data
+    body = found.get("body")
+    if not isinstance(body, str) or draw < _WELL_SIGNED / 2:
+        good = cast("Desired", SAMPLES["cfg"]["desired"]).body.encode()
+        body = mutate_toml(random, good, good).decode(errors="replace")
+    text = body.encode(errors="replace").decode()
+    version = random.choice((found.get("version"), random.randrange(1, 1 << 40)))
+    return json.dumps(found | {"body": text, "sha256": digest(text), "version": version}).encode()
 
 
 def _envelope(content: bytes, signature: bytes) -> bytes:
@@ -156,13 +175,28 @@ class Door:
             result = await self._station._commands.handle(self._sync._waiting.get_nowait())  # noqa: SLF001
             await self._link.result(result)  # whose words somebody else has chosen
             return result.code or "taken", result
+        if self._leaf == "cfg" and not await self._take_config() and self._counts() == before:
+            return "known", None  # what came before, or nothing
         counted = self._counts() - before
         if self._leaf == "cmd" and not counted:
             raise BrokenPromiseError("a command is neither answered nor counted")
         return next(iter(counted), "taken"), None
 
+    async def _take_config(self) -> bool:
+        """Look at a desired configuration now, and as often as it comes; return whether it is staged. Not in force."""
+        keeper = self._station._desired  # noqa: SLF001
+        if keeper is None or keeper._offered is None:  # noqa: SLF001
+            return False
+        before = keeper.book.staged
+        keeper._bucket = Bucket(1, 1.0)  # noqa: SLF001
+        await keeper._take()  # noqa: SLF001
+        await keeper._tell()  # noqa: SLF001
+        return keeper.book.staged != before
+
     def _counts(self) -> Counter[str]:
-        return self._sync.dropped + Counter(self._upstream.dropped) + self._station._wall.refused  # noqa: SLF001
+        keeper = self._station._desired  # noqa: SLF001
+        counts = Counter(self._upstream.dropped) + self._sync.dropped + self._station._wall.refused  # noqa: SLF001
+        return counts if keeper is None else counts + keeper.refused
 
     def _is_none(self, data: bytes) -> bool:
         """Return whether ``data`` is beyond doubt no message of this topic."""
@@ -191,6 +225,12 @@ class Door:
             status = self._station._journal.status()  # noqa: SLF001
             ack = Ack(log_id=status.log_id, upto=status.last_seq, hash=status.head)
             word, wanted = self.give(msgspec.json.encode(ack)), "taken"
+        elif self._leaf == "cfg":
+            keeper = self._station._desired  # noqa: SLF001
+            newest = None if keeper is None else keeper.book.newest
+            version = 1 if newest is None else newest.version + 1
+            good = msgspec.structs.replace(cast("Desired", SAMPLES["cfg"]["desired"]), version=version)
+            word, wanted = self.give(msgspec.json.encode(good)), "taken"
         else:
             self._sync._asked_ms = clock.boottime_ms()  # noqa: SLF001 - an answer that took long is not believed
             word, wanted = self.give(samples(self._leaf)[0]), "retained_time" if self._retained else "taken"

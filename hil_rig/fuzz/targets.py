@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
@@ -61,9 +61,11 @@ _SIGNED: Final = partial(mqtt_door.Door, "cmd", signed=True)
 TARGETS: Final = {
     one.name: one
     for one in (
-        _mqtt("ack", 0.25),
+        _mqtt("ack", 0.23),
         _mqtt("time", 0.20),
         _mqtt("cmd", 0.28),
+        # A text of up to 60 KiB inside it.
+        replace(_mqtt("cfg", 0.02), bound_ms=500.0, remake=mqtt_door.dressed),
         Target("cmd-retained", _RETAINED, partial(mqtt_door.samples, "cmd"), "json", 0.07),
         Target("cmd-signed", _SIGNED, mqtt_door.signed_samples, "json", 0.08, remake=mqtt_door.sealed),
         # An input is up to 16 KiB of requests, hundreds of them.

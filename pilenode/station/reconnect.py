@@ -3,8 +3,8 @@
 The plan: however long a broker was away, a fleet of N comes back with no more than N / ``spread_s`` connections a
 second (``hil_rig.herd``). Four cases (shared figures: docs/fleet.md):
 
-- the first attempt, and the first after a connection that had stood long: any time up to ``spread_s``. Very likely all
-  cabinets have lost theirs, or their power has come back;
+- the first attempt after a connection that had stood long: any time up to ``spread_s``. Very likely all cabinets have
+  lost theirs. (After a start it is any time up to ``base_s``: somebody may stand before the cabinet and wait for it.)
 - an attempt that failed: the pause doubles with every one, from ``spread_s`` up to ``cap_s``, and has no chance in it.
   Attempts were spread by the first pause and stay so. Chance would draw them together again: with full jitter below
   2, 4, 8 s a broker that was away for 20 s met four times the plan, most of it in its first seconds;
@@ -44,9 +44,9 @@ class Turn(NamedTuple):
     own: bool = True
 
 
-def first(*, base_s: float, spread_s: float, chance: float) -> Turn:
+def first(base_s: float, chance: float) -> Turn:
     """Return the first attempt after a start. ``chance`` is a random number in 0 to 1."""
-    return Turn(chance * max(spread_s, base_s))
+    return Turn(chance * base_s, own=False)
 
 
 def after(ending: Ending, last: Turn, *, base_s: float, cap_s: float, spread_s: float, chance: float) -> Turn:
@@ -55,7 +55,7 @@ def after(ending: Ending, last: Turn, *, base_s: float, cap_s: float, spread_s: 
         pause_s = _LOCAL_LEAST_S + chance * (min(_LOCAL_S, cap_s) - _LOCAL_LEAST_S)
         return Turn(pause_s, last.attempt, own=False)
     if ending is Ending.STOOD:
-        return first(base_s=base_s, spread_s=spread_s, chance=chance)
+        return Turn(chance * max(spread_s, base_s))
     attempt = last.attempt + 1
     longest_s = min(max(cap_s, spread_s), max(spread_s, base_s * 2.0 ** min(attempt, _MAX_DOUBLINGS)))
     keeps_its_time = ending is Ending.FAILED and last.own

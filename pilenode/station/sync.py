@@ -122,7 +122,7 @@ class Sync:
     async def _stay_connected(self) -> None:
         timing = self._timing
         pauses = {"base_s": timing.retry_base_s, "cap_s": timing.retry_cap_s, "spread_s": timing.spread_s}
-        turn = reconnect.first(base_s=timing.retry_base_s, spread_s=timing.spread_s, chance=self._random.random())
+        turn = reconnect.first(timing.retry_base_s, self._random.random())
         while True:
             await asyncio.sleep(turn.pause_s)
             ending = await self._connect_once()

@@ -19,19 +19,25 @@ def following(ending: Ending, last: Turn, chance: float, spread_s: float = 10.0)
     return after(ending, last, base_s=BASE_S, cap_s=CAP_S, spread_s=spread_s, chance=chance)
 
 
+@pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
+def test_after_a_start_somebody_may_be_waiting(chance: float) -> None:
+    """The first attempt comes within the base, and what fails after it is spread."""
+    turn = first(BASE_S, chance)
+    assert turn == Turn(chance * BASE_S, own=False)
+    assert following(Ending.FAILED, turn, 0.5) == Turn(5.0, 1)
+
+
 @pytest.mark.parametrize(("spread_s", "longest_s"), [(0.0, 2.0), (2.0, 2.0), (60.0, 60.0)])
-def test_a_start_and_the_loss_of_a_good_connection_are_spread(spread_s: float, longest_s: float) -> None:
+def test_the_loss_of_a_good_connection_is_spread(spread_s: float, longest_s: float) -> None:
     """The first pause is anything up to the spread, and the doubling begins anew."""
     for chance in (0.0, 0.5, 1.0):
-        turn = Turn(chance * longest_s)
-        assert first(base_s=BASE_S, spread_s=spread_s, chance=chance) == turn
-        assert following(Ending.STOOD, Turn(900.0, 7, own=False), chance, spread_s) == turn
+        assert following(Ending.STOOD, Turn(900.0, 7, own=False), chance, spread_s) == Turn(chance * longest_s)
 
 
 @pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
 def test_attempts_that_fail_wait_longer_and_longer_and_keep_their_time(chance: float) -> None:
     """From the spread up to the cap, doubled each time, and the same for everybody."""
-    turn, pauses = first(base_s=BASE_S, spread_s=10.0, chance=chance), []
+    turn, pauses = following(Ending.STOOD, Turn(0.0), chance), []
     for _ in range(10):
         turn = following(Ending.FAILED, turn, chance)
         pauses.append(turn.pause_s)
