@@ -112,7 +112,6 @@ class Node:
 
     async def live(self) -> None:
         """Stay connected until cancelled."""
-        rules = self._rules
         chance = random.Random(self.name).random
         turn = self._next(Ending.STOOD, Turn(0.0), chance())  # as if all had lost a broker that is back
         while True:
