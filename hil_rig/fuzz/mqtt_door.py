@@ -41,6 +41,8 @@ _UPSTREAM: Final = '\n[upstream]\nurl = "mqtt://127.0.0.1:1"\n'
 #: As the samples say them.
 _ASKED_MS: Final = 95_000
 _HEAD: Final = cast("Ack", SAMPLES["ack"]["ack"]).hash
+#: Stands for the number that a desired configuration needs to be newer than all before.
+_NEXT: Final = 987_654_321
 #: Shares of changed commands that are signed well, and signed by nobody.
 _WELL_SIGNED, _BADLY_SIGNED = 0.6, 0.75
 
@@ -94,7 +96,7 @@ def dressed(random: Random, data: bytes) -> bytes:
         good = cast("Desired", SAMPLES["cfg"]["desired"]).body.encode()
         body = mutate_toml(random, good, good).decode(errors="replace")
     text = body.encode(errors="replace").decode()
-    version = random.choice((found.get("version"), random.randrange(1, 1 << 40)))
+    version = random.choice((_NEXT, _NEXT, _NEXT, found.get("version"), random.randrange(1, 1 << 40)))
     return json.dumps(found | {"body": text, "sha256": digest(text), "version": version}).encode()
 
 
@@ -143,9 +145,10 @@ class Door:
         self._cabinet.spawn(self._sync._listen(self._link))  # noqa: SLF001
 
     def _own(self, data: bytes) -> bytes:
-        """Put in what samples cannot know: which log this is, what its newest link is, when the cabinet asked."""
+        """Put in what samples cannot know: which log this is, its newest link, when the cabinet asked, what is newer."""
         status = self._station._journal.status()  # noqa: SLF001
         asked_ms = self._sync._asked_ms  # noqa: SLF001
+        data = data.replace(b"%d" % _NEXT, b"%d" % self._next_version())
         data = data.replace(LOG_ID.encode(), status.log_id.encode())
         return data.replace(_HEAD.encode(), status.head.encode()).replace(b"%d" % _ASKED_MS, b"%d" % (asked_ms or 0))
 
@@ -226,16 +229,18 @@ class Door:
             ack = Ack(log_id=status.log_id, upto=status.last_seq, hash=status.head)
             word, wanted = self.give(msgspec.json.encode(ack)), "taken"
         elif self._leaf == "cfg":
-            keeper = self._station._desired  # noqa: SLF001
-            newest = None if keeper is None else keeper.book.newest
-            version = 1 if newest is None else newest.version + 1
-            good = msgspec.structs.replace(cast("Desired", SAMPLES["cfg"]["desired"]), version=version)
+            good = msgspec.structs.replace(cast("Desired", SAMPLES["cfg"]["desired"]), version=_NEXT)
             word, wanted = self.give(msgspec.json.encode(good)), "taken"
         else:
             self._sync._asked_ms = clock.boottime_ms()  # noqa: SLF001 - an answer that took long is not believed
             word, wanted = self.give(samples(self._leaf)[0]), "retained_time" if self._retained else "taken"
         if word != wanted:
             raise BrokenPromiseError(f"a good message is not heard any more: {word}")
+
+    def _next_version(self) -> int:
+        keeper = self._station._desired  # noqa: SLF001
+        newest = None if keeper is None else keeper.book.newest
+        return 1 if newest is None else newest.version + 1
 
     def close(self) -> None:
         """Free everything."""
