@@ -145,7 +145,7 @@ class Door:
         self._cabinet.spawn(self._sync._listen(self._link))  # noqa: SLF001
 
     def _own(self, data: bytes) -> bytes:
-        """Put in what samples cannot know: which log this is, its newest link, when the cabinet asked, what is newer."""
+        """Put in what samples cannot know: the log, its newest link, when the cabinet asked, which number is newer."""
         status = self._station._journal.status()  # noqa: SLF001
         asked_ms = self._sync._asked_ms  # noqa: SLF001
         data = data.replace(b"%d" % _NEXT, b"%d" % self._next_version())
