@@ -58,7 +58,7 @@ def fuzz(arguments: argparse.Namespace) -> list[Outcome]:
         until_s = time.monotonic() + (arguments.seconds * target.share / whole if arguments.seconds else 1e9)
         folder = arguments.corpus / target.name if arguments.corpus else None
         fuzzer = Fuzzer(target, arguments.seed, arguments.crashes, folder)
-        inputs = max(len(target.seeds()), round(arguments.inputs * target.share / whole))
+        inputs = max(2 * len(target.seeds()), round(arguments.inputs * target.share / whole))
         outcome = fuzzer.run(inputs, until_s, lambda line: print(line, flush=True))
         print(line(outcome), flush=True)
         outcomes.append(outcome)
