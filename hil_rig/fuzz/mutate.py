@@ -141,7 +141,10 @@ def _change_pair(random: Random, pairs: Pairs, index: int, other: bytes) -> None
                 0, ("protocol", Text(random.choice(("0", "1", "2", "999", "1000", "-1", '"1"', "1.0", "1.5"))))
             )
         case 7:
-            pairs[index] = random.choice((key.upper(), key + "\n", "", "type", "op", "id", key[:-1], "é")), value
+            pairs[index] = (
+                random.choice((key.upper(), key + "\n", "", "type", "op", "id", key[:-1], "é", "\ud800")),
+                value,
+            )
         case 8:
             stranger = read_json(other)
             if isinstance(stranger, Pairs) and stranger:

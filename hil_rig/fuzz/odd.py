@@ -93,6 +93,7 @@ JSON_BOMBS: Final = (
     b'{"id":' + b"9" * 8000 + b"}",
     b'{"id":"' + b"\\u0031" * 1300 + b'"}',
     b" " * 8000 + b"{}",
+    b'{"\\ud800":1,"\\ud800":2}',  # a key that is JSON and can be written nowhere, in the words of a refusal
 )
 TOML_BOMBS: Final = (
     b"a" + b".a" * 30_000 + b" = 1",

@@ -54,7 +54,7 @@ class Server:
         self._tickets = 0
         self._pending: list[core.Request] = []
         self._waiting: dict[int, _Peer] = {}
-        self._more: list[_Peer] = []  # have requests that were read and not looked at
+        self._more: dict[_Peer, None] = {}  # have requests that were read and not looked at
         self.refused = 0  # malformed, oversized or unauthorised input since start
         self._listener = _listen(path, group_may_write=rights.group)
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -68,7 +68,7 @@ class Server:
 
     def serve(self, timeout_s: float) -> None:
         """Wait at most ``timeout_s`` for traffic and handle one round of it."""
-        more, self._more = self._more, []
+        more, self._more = self._more, {}
         for busy in more:
             self._advance(busy)
         for key, events in self._selector.select(0.0 if more else max(0.0, timeout_s)):
@@ -143,7 +143,7 @@ class Server:
             peer.requests = None
         else:
             self._handle(peer, request)
-            self._more.append(peer)  # where it has to wait for the tick, the answer goes on
+            self._more[peer] = None  # where it has to wait for the tick, the answer goes on
         if peer.socket in self._peers:
             self._watch(peer)
 
