@@ -64,10 +64,15 @@ class Rules:
 
 @dataclass(slots=True)
 class Tally:
-    """What happened to all of them. Moments are CLOCK_MONOTONIC, whole seconds."""
+    """What happened to all of them. Moments are CLOCK_MONOTONIC, whole seconds.
+
+    ``due``: when attempts were to begin by the rule; ``latest_s``: how much later than that one began, at most, because
+    this machine had no time for it.
+    """
 
     connacks: Counter[int] = field(default_factory=Counter)
-    attempts: Counter[int] = field(default_factory=Counter)
+    due: Counter[int] = field(default_factory=Counter)
+    latest_s: float = 0.0
     failed: Counter[str] = field(default_factory=Counter)
     longest_pause_s: float = 0.0
     longest_connect_s: float = 0.0
@@ -116,7 +121,10 @@ class Node:
         turn = self._next(Ending.STOOD, Turn(0.0), chance())  # as if all had lost a broker that is back
         while True:
             self._tally.longest_pause_s = max(self._tally.longest_pause_s, turn.pause_s)
+            due_s = clock.monotonic_s() + turn.pause_s
             await asyncio.sleep(turn.pause_s)
+            self._tally.due[int(due_s)] += 1
+            self._tally.latest_s = max(self._tally.latest_s, clock.monotonic_s() - due_s)
             turn = self._next(await self._connection(), turn, chance())
 
     def _next(self, ending: Ending, turn: Turn, chance: float) -> Turn:
@@ -128,7 +136,6 @@ class Node:
     async def _connection(self) -> Ending:
         """Hold one connection until it is lost and return how it ended."""
         tally, began_s = self._tally, clock.monotonic_s()
-        tally.attempts[int(began_s)] += 1
         since_s: float | None = None
         writer: asyncio.StreamWriter | None = None
         try:

@@ -28,6 +28,7 @@ GOOD = Story(
     down_s=20.0,
     first={0: 100, 9: 120},
     second={3: 140},
+    due={3: 140},
     failed={"ConnectionRefusedError": 3},
     longest_pause_s=900.0,
     cap_s=900.0,
@@ -53,6 +54,7 @@ def test_a_small_herd_comes_back_as_planned_and_loses_nothing(
     assert (told["facts"], told["stored"], told["lost"], told["strange"]) == (400, 400, 0, 0)
     assert sum(told["first"].values()) == sum(told["second"].values()) == 100
     assert told["failed"]["ConnectionRefusedError"] > 0  # while the broker was away
+    assert sum(told["due"].values()) >= 200 + told["failed"]["ConnectionRefusedError"]
     assert drawing.read_text().count('class="bar"') == len(told["first"]) + len(told["second"])
 
 
@@ -62,6 +64,7 @@ def test_a_small_herd_comes_back_as_planned_and_loses_nothing(
         ({}, []),
         ({"first": {0: 141}}, ["more connections in a second than planned, at first"]),
         ({"second": {0: 141}}, ["more connections in a second than planned, after the loss"]),
+        ({"due": {5: 141}}, ["more attempts in a second than planned"]),
         ({"longest_pause_s": 900.1}, ["a pause above the cap"]),
         ({"failed": {"refused": 1}}, ["refused"]),
         ({"first_drained_s": None}, ["not all came and were confirmed"]),
