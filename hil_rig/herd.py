@@ -9,8 +9,8 @@ Checked: no second sees more than 1.2 times the planned N / spread connections (
 of chance where that is more, which it is for small herds; no pause is longer than the cap; nobody is refused; everybody
 is connected and drained at the end; every fact of every cabinet is in the backend exactly once, with its link. Exit
 status 0 when all that holds. Clients, broker and backend share this machine: where it is too slow for all of them,
-the clients themselves are late, and CONNECTs are answered in bursts. "late" and "longest CONNECT" tell that; "due" is the
-curve of attempts that the rule alone has made, also those while the broker is away.
+the clients themselves are late, and CONNECTs are answered in bursts. "late" and "longest CONNECT" tell that; "due" is
+the curve of attempts that the rule alone has made, also those while the broker is away.
 """
 
 from __future__ import annotations
