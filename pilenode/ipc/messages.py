@@ -526,6 +526,13 @@ class CardsReport(msgspec.Struct, frozen=True, kw_only=True):
     debt_fen: int = 0  # of all cards, not known to the backend
 
 
+class BootShown(msgspec.Struct, frozen=True, kw_only=True):
+    """Why station started (``pilenode.upstream.facts.Boot``). ``silent_ms``: for how long nothing was written before."""
+
+    reason: str  # "first", "power", "reboot", "restart", "crash", "log_renewed"
+    silent_ms: int | None
+
+
 class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     """What ``pilenode status`` shows."""
 
@@ -554,6 +561,7 @@ class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     clock: ClockStatus | None = None
     readers: list[ReaderReport] = []
     cards: CardsReport | None = None
+    boot: BootShown | None = None  # None: not on record yet
 
 
 class SessionsReply(_Message, frozen=True, kw_only=True, tag="sessions_reply"):

@@ -9,6 +9,7 @@ import msgspec
 from pilenode import __version__
 from pilenode.ipc.codec import MAX_FRAME
 from pilenode.ipc.messages import (
+    BootShown,
     ControlReply,
     ControlRequest,
     Facts,
@@ -145,6 +146,7 @@ class Answers:
         upstream, sync = self.upstream or (None, None)
         protocol = sync.protocol if sync is not None else None
         trouble = upstream.problem if upstream is not None and protocol is None else None
+        boot = self._controller.boot
         return StatusReply(
             node=self._node,
             version=__version__,
@@ -170,6 +172,7 @@ class Answers:
             clock=self.timekeeper.status() if self.timekeeper is not None else None,
             readers=self.cards.readers() if self.cards is not None else [],
             cards=self.cards.report() if self.cards is not None else None,
+            boot=None if boot is None else BootShown(reason=boot.reason, silent_ms=boot.silent_ms),
         )
 
     def _overseen(self) -> dict[str, Any]:

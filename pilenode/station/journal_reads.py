@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from pilenode.station import schema
+from pilenode.station.boot_reason import LastRun
 from pilenode.station.journal_check import link_at
 from pilenode.station.journal_rows import first, session_facts, to_fact
 from pilenode.upstream.facts import FactKind
@@ -94,6 +95,16 @@ class JournalReads(ABC):
     async def newest_of(self, kind: FactKind) -> Fact | None:
         """Return the newest fact of a kind."""
         return await self._read(lambda db: first(db, schema.NEWEST_OF, kind))
+
+    async def last_run(self) -> LastRun:
+        """Return what the log holds of the run before, all of one moment."""
+
+        def query(db: sqlite3.Connection) -> LastRun:
+            last = db.execute(schema.NEWEST).fetchone()
+            kinds = FactKind.BOOT, FactKind.STOPPED, FactKind.LOG_SALVAGED
+            return LastRun(None if last is None else to_fact(last), *(first(db, schema.NEWEST_OF, k) for k in kinds))
+
+        return await self._read(query)
 
     async def anchors(self, boots: Iterable[str]) -> list[Fact]:
         """Return the anchors of those boots."""

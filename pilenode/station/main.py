@@ -26,7 +26,7 @@ from pilenode.station.card_service import CardService
 from pilenode.station.commands import Commands
 from pilenode.station.control import ControlServer
 from pilenode.station.energy import Counter, counter_of
-from pilenode.station.entries import JournalPolicy
+from pilenode.station.entries import JournalConflictError, JournalFailedError, JournalPolicy, NewFact
 from pilenode.station.gate import gate_of
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import CabinetHouse
@@ -43,6 +43,8 @@ from pilenode.station.terms import Terms
 from pilenode.station.tests_runner import Prover
 from pilenode.station.timekeeper import Timekeeper, WallClock
 from pilenode.station.windows import hours_of
+from pilenode.upstream.facts import FactKind
+from pilenode.upstream.facts_process import Stopped
 from pilenode.upstream.mqtt import MqttUpstream
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ EXIT_BUG: Final = 1
 EXIT_CANNOT_START: Final = 2
 
 JOURNAL_FILE: Final = "journal.db"
+#: How long the end may wait for the storage to take the fact of it, seconds.
+_FAREWELL_S: Final = 1.0
 _MB: Final = 1024 * 1024
 
 
@@ -108,6 +112,7 @@ class Station:
         self._log = structlog.get_logger()
         self._notifier = Notifier()
         self._stop = asyncio.Event()
+        self._why = "signal"  # station is asked to stop (``facts_process.Stopped``)
         self._log_id = ""
         self._wall = WallClock()
         self._journal = Journal(
@@ -208,8 +213,18 @@ class Station:
             if failure is not None:
                 self._log.error("bug, station ends and leases run on", exc_info=failure)
                 return EXIT_BUG
-        self._log.info("station stops, leases run on")
+        self._log.info("station stops, leases run on", reason=self._why)
+        await self._record_stop()
         return EXIT_OK
+
+    async def _record_stop(self) -> None:
+        """Leave in the log that this is an end in order. A storage that takes nothing is not waited for."""
+        stopped = NewFact(FactKind.STOPPED, Stopped(reason=self._why))
+        try:
+            async with asyncio.timeout(_FAREWELL_S):
+                await self._journal.append([stopped])
+        except (JournalFailedError, JournalConflictError, TimeoutError) as error:
+            self._log.warning("end not recorded", problem=str(error))
 
     async def _keep_step(self) -> None:
         poll_s = self._config.station.poll_s
@@ -225,6 +240,7 @@ class Station:
         log_id = self._journal.status().log_id
         if log_id and self._log_id and log_id != self._log_id:
             self._log.error("the log is a new one, station starts anew", old=self._log_id, new=log_id)
+            self._why = "new_log"
             self._stop.set()
         self._log_id = self._log_id or log_id
 

@@ -132,6 +132,7 @@ INSERT: Final = """
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 HEAD: Final = "SELECT seq, hash FROM fact ORDER BY seq DESC LIMIT 1"
+NEWEST: Final = "SELECT * FROM fact ORDER BY seq DESC LIMIT 1"
 LAST: Final = "SELECT seq FROM fact ORDER BY seq DESC LIMIT 1"
 META: Final = "SELECT key, value FROM meta"
 ACKNOWLEDGE: Final = "UPDATE meta SET value = ? WHERE key = 'acked'"

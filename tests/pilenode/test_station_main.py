@@ -143,7 +143,7 @@ def test_life_of_a_session_over_the_control_socket(tmp_path: Path, guard: FakeGu
             assert status.guard is not None
             (record,) = status.sessions
             assert (record.session, record.state, record.source) == (reply.session, "running", "cli")
-            assert status.outbox == status.last_seq == 3
+            assert status.outbox == status.last_seq == 4
             with pytest.raises(client.RequestError, match="wrong_session"):
                 await station.ask(Stop(port=1, by="Li"), Done)  # somebody else's might be meant
             await station.ask(Stop(port=1, session=reply.session, by="Li"), Done)
