@@ -527,7 +527,7 @@ class CardsReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BootShown(msgspec.Struct, frozen=True, kw_only=True):
-    """Why station started (``pilenode.upstream.facts.Boot``). ``silent_ms``: for how long nothing was written before."""
+    """Why station started, and for how long nothing had been written then (``pilenode.upstream.facts.Boot``)."""
 
     reason: str  # "first", "power", "reboot", "restart", "crash", "log_renewed"
     silent_ms: int | None
