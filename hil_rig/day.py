@@ -1,4 +1,4 @@
-"""A normal day of a cabinet with ten ports, in minutes: ``python -m hil_rig.day [--hours H] [--sessions N] [--json FILE]``.
+"""A normal day of a cabinet with ten ports, in minutes: ``python -m hil_rig.day [--hours H] [--json FILE]``.
 
 The real station (journal, sessions, timekeeper, sync: everything but sockets) lives through a simulated day. 30 people
 come at the hours of ``hil_rig.orderly_people``, with stored charges joined late, so that ports are on a fifth of the
@@ -49,6 +49,8 @@ from pilenode.ipc.wish import Wish
 from pilenode.station import journal_writer
 from pilenode.station import main as station_main
 from pilenode.station.sessions import StartRequest
+from pilenode.station.tests_runner import Prover
+from pilenode.station.timekeeper import WallClock
 from pilenode.upstream.contract import Command
 
 if TYPE_CHECKING:
@@ -170,8 +172,8 @@ class _Counts:
             self.checkpoints += done
             return done
 
-        journal_writer.Writer._flush_again = flushed  # type: ignore[method-assign]  # noqa: SLF001 - as above
-        journal_writer.Writer.checkpoint = moved  # type: ignore[method-assign]
+        journal_writer.Writer._flush_again = flushed  # type: ignore[method-assign, assignment]  # noqa: SLF001 - as above
+        journal_writer.Writer.checkpoint = moved  # type: ignore[method-assign, assignment]
         try:
             yield
         finally:
@@ -240,8 +242,8 @@ class _Day:
         mine = {
             "GuardLink": lambda _: self.guard,
             "MqttUpstream": upstream,
-            "WallClock": partial(station_main.WallClock, self.world.reading),
-            "Prover": partial(station_main.Prover, monotonic_s=lambda: clock.monotonic_s()),
+            "WallClock": partial(WallClock, self.world.reading),
+            "Prover": partial(Prover, monotonic_s=clock.monotonic_s),
         }
         before = {name: getattr(station_main, name) for name in mine}
         try:
@@ -260,7 +262,7 @@ class _Day:
             self.counts.begin()
             if self.upstream is None:
                 raise RuntimeError("no upstream")
-            begun = dict(self.upstream.up.publishes), dict(self.upstream.up.bytes)
+            begun = dict(self.upstream.up.publishes), dict(self.upstream.up.sent)
             async with asyncio.TaskGroup() as group:
                 for number, (person, charge) in enumerate(zip(self._crowd, self._charges, strict=True)):
                     group.create_task(self._visit(station, number, person, charge))
@@ -316,8 +318,8 @@ class _Day:
         figures.written, figures.calls = self.counts.since("write_bytes"), self.counts.since("wchar")
         figures.commits, figures.checkpoints = self.counts.commits, self.counts.checkpoints
         figures.publishes = {leaf: n - publishes.get(leaf, 0) for leaf, n in sorted(upstream.up.publishes.items())}
-        figures.wire = {leaf: n - wire.get(leaf, 0) for leaf, n in sorted(upstream.up.bytes.items())}
-        figures.down_publishes, figures.down_bytes = upstream.down.publishes.total(), upstream.down.bytes.total()
+        figures.wire = {leaf: n - wire.get(leaf, 0) for leaf, n in sorted(upstream.up.sent.items())}
+        figures.down_publishes, figures.down_bytes = upstream.down.publishes.total(), upstream.down.sent.total()
         figures.ping_bytes = round(figures.hours * HOUR_S / _PING_S) * _PING_BYTES
         figures.duty = self.guard.on_s / (PORTS * figures.hours * HOUR_S)
 
@@ -367,8 +369,8 @@ def run(hours: float = 24.0, sessions: int = PEOPLE, seed: int = 1, place: Path 
 def table(figures: Figures) -> Iterator[str]:
     """Yield the lines of the report."""
     yield (
-        f"{figures.hours:g} h, {PORTS} ports, {figures.sessions} sessions, ports on {100 * figures.duty:.1f} % of the time"
-        f"  (took {figures.took_s:.0f} s)"
+        f"{figures.hours:g} h, {PORTS} ports, {figures.sessions} sessions, "
+        f"ports on {100 * figures.duty:.1f} % of the time  (took {figures.took_s:.0f} s)"
     )
     yield (
         f"disk: {figures.written / 1e6:.2f} MB written (write_bytes), {figures.calls / 1e6:.2f} MB in write calls, "

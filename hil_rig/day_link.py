@@ -42,17 +42,17 @@ _HEADER_BYTES: Final = 3 + 2 + 2
 
 @dataclass(slots=True)
 class Wire:
-    """What went over the line, per leaf of the topic. ``bytes`` is payload, topic, MQTT header and overhead."""
+    """What went over the line, per leaf of the topic. ``sent`` is payload, topic, MQTT header and overhead."""
 
     publishes: Counter[str] = field(default_factory=Counter)
-    bytes: Counter[str] = field(default_factory=Counter)
+    sent: Counter[str] = field(default_factory=Counter)
     batches: list[int] = field(default_factory=list)  # facts in each batch
 
     def count(self, topic: str, payload: bytes, properties: bytes = b"\0") -> None:
         """Count one publish."""
         leaf = topic.rpartition("/")[2]
         self.publishes[leaf] += 1
-        self.bytes[leaf] += len(payload) + len(topic.encode()) + len(properties) + _HEADER_BYTES + OVERHEAD_BYTES
+        self.sent[leaf] += len(payload) + len(topic.encode()) + len(properties) + _HEADER_BYTES + OVERHEAD_BYTES
 
 
 class _Desk:
@@ -80,7 +80,8 @@ class _Desk:
     async def say(self, topic: str, payload: bytes, *, retain: bool, properties: Properties | None) -> int:
         """Take a publish; return the reason of the answer, 0: taken."""
         del retain
-        self._up.count(topic, payload, properties.pack() if properties is not None else b"\0")
+        packed = properties.pack() if properties is not None else b"\0"  # type: ignore[no-untyped-call] # paho's own
+        self._up.count(topic, payload, packed)
         await asyncio.sleep(_AWAY_S)
         leaf = topic.rpartition("/")[2]
         if leaf == "hello":

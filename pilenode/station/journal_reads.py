@@ -112,7 +112,7 @@ class JournalReads(ABC):
         return await self._read(query)
 
     async def newest_of(self, kind: FactKind) -> Fact | None:
-        """Return the newest fact of a kind."""
+        """Return the newest fact of a kind, which is not that of readings."""
         return await self._read(lambda db: first(db, schema.NEWEST_OF, kind))
 
     async def last_run(self) -> LastRun:
@@ -133,7 +133,10 @@ class JournalReads(ABC):
     async def facts(self, kinds: Sequence[str], after: int, limit: int) -> list[Fact]:
         """Return the oldest facts of ``kinds`` above ``after``; with ``removed`` also what stands for holes."""
         wanted = msgspec.json.encode(list(kinds)).decode()
-        query = schema.OF_KINDS_AND_HOLES if FactKind.REMOVED in kinds else schema.OF_KINDS
+        if FactKind.CHECKPOINT in kinds:
+            query = schema.OF_ALL_THAT if FactKind.REMOVED in kinds else schema.OF_KINDS_AND_READINGS
+        else:
+            query = schema.OF_KINDS_AND_HOLES if FactKind.REMOVED in kinds else schema.OF_KINDS
         return await self._read(lambda db: [to_fact(row) for row in db.execute(query, (wanted, after, limit))])
 
     async def link_at(self, seq: int) -> str | None:

@@ -202,7 +202,7 @@ def test_status_tells_what_is_believed_of_the_time(
         ("en", BootShown(reason="odd", silent_ms=None), "odd [odd]", "before it"),
     ],
 )
-def test_status_tells_why_station_started(  # noqa: PLR0913 - a table
+def test_status_tells_why_station_started(
     run: Run, station: FakeStation, cabinet: StatusReply, language: str, boot: BootShown, words: str, not_there: str
 ) -> None:
     """The reason, and for how long nothing had been written where a clock can tell; nothing while it is not known."""
