@@ -70,7 +70,7 @@ _MIDNIGHT_MS: Final = 1_785_513_600_000
 #: What happens at every start, and once in a life, is not of the day.
 _SETTLED_S: Final = 60.0
 #: A charge is joined so long before it is full, seconds: ports are on a fifth of the day.
-_FOR_S: Final = (0.6 * HOUR_S, 2.6 * HOUR_S)
+_FOR_S: Final = (1.05 * HOUR_S, 3.05 * HOUR_S)
 #: Shares of the people: who shows a card; who leaves before the charge is full.
 _CARDS, _EARLY = 0.25, 0.15
 #: A connection that says nothing is asked for a sign of life this often, seconds (``pilenode.upstream.mqtt``).

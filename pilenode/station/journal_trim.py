@@ -66,7 +66,7 @@ _SESSIONS: Final = """
     UNION ALL SELECT since FROM over WHERE since NOTNULL
     UNION ALL SELECT fact.seq FROM over JOIN fact ON fact.session = over.session AND fact.seq <= ?1
     AND fact.kind IN ('leg_ended', 'leg_started', 'session_modified')
-    UNION ALL SELECT fact.seq FROM over JOIN fact INDEXED BY readings ON fact.session = over.session
+    UNION ALL SELECT fact.seq FROM over CROSS JOIN fact INDEXED BY readings ON fact.session = over.session
     AND fact.seq > over.since AND fact.seq < over.upto AND fact.kind = 'checkpoint'
 """
 #: A session has at most so many facts besides its readings; whole sessions go.
