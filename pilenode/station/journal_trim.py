@@ -39,18 +39,17 @@ _BEFORE: Final = """
 _FIRST_YOUNG: Final = """
     SELECT seq FROM fact WHERE seq > ?1 AND seq < ?2 AND clock != 'none' AND wall_ms >= ?3 ORDER BY seq LIMIT 1
 """
-#: Readings up to a ``seq``, oldest first, without the newest one of a session that has no end.
+#: Readings between two facts (1, 3), oldest first, without the newest one of a session that has no end.
 _READINGS: Final = """
-    SELECT seq FROM fact AS old INDEXED BY readings WHERE kind = 'checkpoint' AND seq <= ?1
+    SELECT seq FROM fact AS old WHERE kind = 'checkpoint' AND seq > ?3 AND seq <= ?1
     AND (
         EXISTS (SELECT 1 FROM fact WHERE kind = 'session_ended' AND session = old.session)
-        OR EXISTS (
-            SELECT 1 FROM fact INDEXED BY readings
-            WHERE kind = 'checkpoint' AND session = old.session AND seq > old.seq
-        )
+        OR EXISTS (SELECT 1 FROM fact WHERE kind = 'checkpoint' AND session = old.session AND seq > old.seq)
     )
     ORDER BY seq LIMIT ?2
 """
+_TRIMMED: Final = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'trimmed'"
+_NOW_TRIMMED: Final = "UPDATE meta SET value = ? WHERE key = 'trimmed'"
 _EVENTS: Final = f"""
     SELECT seq FROM fact WHERE kind IN (SELECT value FROM json_each('{words(EVENTS)}')) AND kind != 'checkpoint'
     AND seq <= ?1 ORDER BY seq LIMIT ?2
@@ -66,8 +65,8 @@ _SESSIONS: Final = """
     UNION ALL SELECT since FROM over WHERE since NOTNULL
     UNION ALL SELECT fact.seq FROM over JOIN fact ON fact.session = over.session AND fact.seq <= ?1
     AND fact.kind IN ('leg_ended', 'leg_started', 'session_modified')
-    UNION ALL SELECT fact.seq FROM over CROSS JOIN fact INDEXED BY readings ON fact.session = over.session
-    AND fact.seq > over.since AND fact.seq < over.upto AND fact.kind = 'checkpoint'
+    UNION ALL SELECT fact.seq FROM over CROSS JOIN fact NOT INDEXED
+    ON fact.seq > over.since AND fact.seq < over.upto AND fact.session = over.session AND fact.kind = 'checkpoint'
 """
 #: A session has at most so many facts besides its readings; whole sessions go.
 _SESSIONS_AT_ONCE: Final = 50
@@ -84,7 +83,7 @@ class Trim:
 
     def __call__(self, connection: sqlite3.Connection) -> tuple[Sequence[NewFact], int]:
         """Take out what may go, within a transaction; return the fact about it, and how many went."""
-        seqs = _found(connection, _READINGS, 2**62, BATCH) if self.room else self._aged(connection)
+        seqs = _readings(connection, 2**62) if self.room else self._aged(connection)
         if not seqs:
             return (), 0
         unconfirmed = sum(seq > self.acked for seq in seqs)
@@ -95,7 +94,7 @@ class Trim:
         return (NewFact(FactKind.FACTS_REMOVED, body),), len(seqs)
 
     def _aged(self, connection: sqlite3.Connection) -> list[int]:
-        readings = _found(connection, _READINGS, self._limit(connection, self.policy.telemetry_days), BATCH)
+        readings = _readings(connection, self._limit(connection, self.policy.telemetry_days))
         limit = self._limit(connection, self.policy.record_days)
         events = _found(connection, _EVENTS, limit, BATCH)
         sessions = _found(connection, _SESSIONS, limit, _SESSIONS_AT_ONCE)
@@ -110,6 +109,15 @@ class Trim:
         before = connection.execute(_BEFORE, (young[0],)).fetchone() or (0,)
         first = connection.execute(_FIRST_YOUNG, (before[0], young[0], limit_ms)).fetchone() or young
         return min(self.acked, int(first[0]) - 1)
+
+
+def _readings(connection: sqlite3.Connection, upto: int) -> list[int]:
+    """Return the oldest readings that may go, and remember that the next ones lie behind them."""
+    (after,) = connection.execute(_TRIMMED).fetchone()
+    seqs = [row[0] for row in connection.execute(_READINGS, (upto, BATCH, after))]
+    if seqs:
+        connection.execute(_NOW_TRIMMED, (str(seqs[-1]),))
+    return seqs
 
 
 def _found(connection: sqlite3.Connection, query: str, upto: int, limit: int) -> list[int]:
