@@ -270,7 +270,7 @@ class _Day:
                     group.create_task(self._visit(station, number, person, charge))
                 group.create_task(self._pass())
             self._take_figures(*begun)
-            station._stop.set()  # noqa: SLF001 - as the signal does
+            station.end("signal")
             await running
 
     async def _pass(self) -> None:

@@ -112,7 +112,7 @@ class Station:
         self._log = structlog.get_logger()
         self._notifier = Notifier()
         self._stop = asyncio.Event()
-        self._why = "signal"  # station is asked to stop (``facts_process.Stopped``)
+        self._why = ""  # it ends (``facts_process.Stopped``)
         self._log_id = ""
         self._wall = WallClock()
         self._journal = Journal(
@@ -171,7 +171,7 @@ class Station:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._unhandled)
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self.end, "signal")
         try:
             await self._timekeeper.prepare()  # before the first fact is stamped
             await self._sessions.tick()
@@ -188,6 +188,11 @@ class Station:
             await self._control.close()
             await self._guard.close()
             await self._journal.close()
+
+    def end(self, why: str) -> None:
+        """End in order. The first reason counts."""
+        self._why = self._why or why
+        self._stop.set()
 
     async def _work(self) -> int:
         self._log.info("station runs", node=self._config.node.id, log_id=self._journal.status().log_id)
@@ -239,8 +244,7 @@ class Station:
         log_id = self._journal.status().log_id
         if log_id and self._log_id and log_id != self._log_id:
             self._log.error("the log is a new one, station starts anew", old=self._log_id, new=log_id)
-            self._why = "new_log"
-            self._stop.set()
+            self.end("new_log")
         self._log_id = self._log_id or log_id
 
     async def _catch_up(self) -> bool:

@@ -131,8 +131,12 @@ def test_storage_that_hangs_delays_the_end_by_a_moment_only(tmp_path: Path, monk
         answers.set()
         await hanging
         assert await station._journal.newest_of(FactKind.STOPPED) is None
+        station.end("new_log")
+        station.end("signal")  # the first reason counts
         await station._record_stop()
-        assert await station._journal.newest_of(FactKind.STOPPED) is not None
+        told = await station._journal.newest_of(FactKind.STOPPED)
+        assert told is not None
+        assert msgspec.json.decode(told.body, type=Stopped).reason == "new_log"
         await station._journal.close()
         return took_s
 
