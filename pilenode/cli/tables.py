@@ -12,7 +12,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text as Styled
 
-from pilenode.cli import oversight_lines
+from pilenode.cli import config_lines, oversight_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -147,13 +147,7 @@ def _head(terminal: Terminal, reply: StatusReply) -> Table:
             f"{reply.outbox} facts to be confirmed (newest {reply.last_seq}, confirmed {reply.acked_seq})",
         ),
     )
-    problem = reply.journal_problem or ""
-    journal = (
-        Styled(pick("正常", "good"), "green")
-        if reply.journal_ok
-        else Styled(f"{pick('故障', 'failed')} {problem}", "red")
-    )
-    grid.add_row(pick("记录", "Journal"), journal)
+    grid.add_row(pick("记录", "Journal"), _journal(terminal, reply))
     if reply.clock is not None:
         grid.add_row(pick("时钟", "Clock"), _clock(terminal, reply.clock))
     if reply.load is not None and reply.load.queue:
@@ -162,6 +156,8 @@ def _head(terminal: Terminal, reply: StatusReply) -> Table:
         grid.add_row(pick("排队", "Queue"), Styled(f"{waits}  {places}", "yellow"))
     if reply.readers:
         grid.add_row(pick("读卡器", "Readers"), _readers(terminal, reply))
+    for index, told in enumerate(config_lines.lines(terminal, reply.config)):
+        grid.add_row("" if index else pick("远程配置", "Desired"), Styled(*told))
     attention = _attention(terminal, reply.tests)
     if attention is not None:
         grid.add_row(pick("试验", "Tests"), attention)
@@ -173,6 +169,13 @@ def _head(terminal: Terminal, reply: StatusReply) -> Table:
         dropped = ", ".join(f"{source} {count}" for source, count in reply.dropped.items() if count)
         grid.add_row(pick("丢弃", "Dropped"), dropped)
     return grid
+
+
+def _journal(terminal: Terminal, reply: StatusReply) -> Styled:
+    """Return whether facts can be written and read, and if not, why."""
+    if reply.journal_ok:
+        return Styled(terminal.pick("正常", "good"), "green")
+    return Styled(f"{terminal.pick('故障', 'failed')} {reply.journal_problem or ''}", "red")
 
 
 def _clock(terminal: Terminal, clock: ClockStatus) -> Styled:

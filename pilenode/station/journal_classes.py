@@ -33,6 +33,7 @@ EVENTS: Final = frozenset(
         FactKind.FACTS_REMOVED,
         FactKind.STOPPED,
         FactKind.GUARD_STARTED,
+        FactKind.CONFIG_REFUSED,
     }
 )
 

@@ -22,6 +22,7 @@ from pilenode.ipc.acts import CardId
 from pilenode.ipc.messages import Identifier, PortNumber, Words
 from pilenode.ipc.wish import Wish
 from pilenode.upstream.facts_cards import CardAllowed, CardDenied, CardForgotten, CardLearned, CardsSet
+from pilenode.upstream.facts_config import ConfigApplied, ConfigRefused
 from pilenode.upstream.facts_journal import FactsRemoved, LogSalvaged, Removed
 from pilenode.upstream.facts_ledger import Inspected, LedgerUpdated, LockLifted, LockSet
 from pilenode.upstream.facts_load import BudgetSet, QueueLeft, StartQueued
@@ -80,6 +81,8 @@ class FactKind(StrEnum):
     FACTS_REMOVED = "facts_removed"
     STOPPED = "stopped"
     GUARD_STARTED = "guard_started"
+    CONFIG_APPLIED = "config_applied"
+    CONFIG_REFUSED = "config_refused"
     REMOVED = "removed"  # never written: stands in the place of facts that are gone
 
 
@@ -340,6 +343,8 @@ Body = (
     | FactsRemoved
     | Stopped
     | GuardStarted
+    | ConfigApplied
+    | ConfigRefused
     | Removed
 )
 
@@ -377,6 +382,8 @@ BODY_TYPES: Final[dict[FactKind, type[msgspec.Struct]]] = {
     FactKind.FACTS_REMOVED: FactsRemoved,
     FactKind.STOPPED: Stopped,
     FactKind.GUARD_STARTED: GuardStarted,
+    FactKind.CONFIG_APPLIED: ConfigApplied,
+    FactKind.CONFIG_REFUSED: ConfigRefused,
     FactKind.REMOVED: Removed,
 }
 

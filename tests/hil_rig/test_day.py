@@ -48,9 +48,7 @@ def test_time_jumps_where_nobody_works_and_stands_still_where_somebody_does() ->
     assert time.monotonic() - begun_s < 30.0
 
 
-def test_a_few_sessions_are_lived_through_and_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_few_sessions_are_lived_through_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions start by scan and by card and end; the backend has every fact once; disk and wire are counted."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
