@@ -135,9 +135,8 @@ def _head(terminal: Terminal, reply: StatusReply) -> Table:
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     grid.add_row(pick("机柜", "Cabinet"), f"{reply.node}  pilenode {reply.version}")
-    grid.add_row(pick("保护", "Guard"), _guard(terminal, reply.guard))
-    if reply.boot is not None:
-        grid.add_row(pick("启动", "Started"), _boot(terminal, reply.boot))
+    for title, told_of in _processes(terminal, reply):
+        grid.add_row(title, told_of)
     for index, line in enumerate(_upstream(terminal, reply)):
         grid.add_row("" if index else pick("上行", "Upstream"), line)
     grid.add_row(
@@ -147,9 +146,8 @@ def _head(terminal: Terminal, reply: StatusReply) -> Table:
             f"{reply.outbox} facts to be confirmed (newest {reply.last_seq}, confirmed {reply.acked_seq})",
         ),
     )
-    grid.add_row(pick("记录", "Journal"), _journal(terminal, reply))
-    if reply.clock is not None:
-        grid.add_row(pick("时钟", "Clock"), _clock(terminal, reply.clock))
+    for title, told_of in _records(terminal, reply):
+        grid.add_row(title, told_of)
     if reply.load is not None and reply.load.queue:
         places = "  ".join(f"{one.position}: {one.order} → {one.port}" for one in reply.load.queue)
         waits = pick(f"{len(reply.load.queue)} 个等候", f"{len(reply.load.queue)} waiting")
@@ -169,6 +167,20 @@ def _head(terminal: Terminal, reply: StatusReply) -> Table:
         dropped = ", ".join(f"{source} {count}" for source, count in reply.dropped.items() if count)
         grid.add_row(pick("丢弃", "Dropped"), dropped)
     return grid
+
+
+def _processes(terminal: Terminal, reply: StatusReply) -> Iterator[tuple[str, Styled]]:
+    """Yield how guard is, and why station started."""
+    yield terminal.pick("保护", "Guard"), _guard(terminal, reply.guard)
+    if reply.boot is not None:
+        yield terminal.pick("启动", "Started"), _boot(terminal, reply.boot)
+
+
+def _records(terminal: Terminal, reply: StatusReply) -> Iterator[tuple[str, Styled]]:
+    """Yield whether facts can be written, and how well they are dated."""
+    yield terminal.pick("记录", "Journal"), _journal(terminal, reply)
+    if reply.clock is not None:
+        yield terminal.pick("时钟", "Clock"), _clock(terminal, reply.clock)
 
 
 def _journal(terminal: Terminal, reply: StatusReply) -> Styled:
