@@ -135,18 +135,7 @@ def _head(terminal: Terminal, reply: StatusReply) -> Table:
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     grid.add_row(pick("机柜", "Cabinet"), f"{reply.node}  pilenode {reply.version}")
-    for title, told_of in _processes(terminal, reply):
-        grid.add_row(title, told_of)
-    for index, line in enumerate(_upstream(terminal, reply)):
-        grid.add_row("" if index else pick("上行", "Upstream"), line)
-    grid.add_row(
-        pick("待发", "Outbox"),
-        pick(
-            f"{reply.outbox} 条待确认（最新 {reply.last_seq}，已确认 {reply.acked_seq}）",
-            f"{reply.outbox} facts to be confirmed (newest {reply.last_seq}, confirmed {reply.acked_seq})",
-        ),
-    )
-    for title, told_of in _records(terminal, reply):
+    for title, told_of in _vitals(terminal, reply):
         grid.add_row(title, told_of)
     if reply.load is not None and reply.load.queue:
         places = "  ".join(f"{one.position}: {one.order} → {one.port}" for one in reply.load.queue)
@@ -169,18 +158,24 @@ def _head(terminal: Terminal, reply: StatusReply) -> Table:
     return grid
 
 
-def _processes(terminal: Terminal, reply: StatusReply) -> Iterator[tuple[str, Styled]]:
-    """Yield how guard is, and why station started."""
-    yield terminal.pick("保护", "Guard"), _guard(terminal, reply.guard)
+def _vitals(terminal: Terminal, reply: StatusReply) -> Iterator[tuple[str, Styled | str]]:
+    """Yield how guard is, why station started, whether facts can be written and sent, and how well they are dated."""
+    pick = terminal.pick
+    yield pick("保护", "Guard"), _guard(terminal, reply.guard)
     if reply.boot is not None:
-        yield terminal.pick("启动", "Started"), _boot(terminal, reply.boot)
-
-
-def _records(terminal: Terminal, reply: StatusReply) -> Iterator[tuple[str, Styled]]:
-    """Yield whether facts can be written, and how well they are dated."""
-    yield terminal.pick("记录", "Journal"), _journal(terminal, reply)
+        yield pick("启动", "Started"), _boot(terminal, reply.boot)
+    for index, line in enumerate(_upstream(terminal, reply)):
+        yield "" if index else pick("上行", "Upstream"), line
+    yield (
+        pick("待发", "Outbox"),
+        pick(
+            f"{reply.outbox} 条待确认（最新 {reply.last_seq}，已确认 {reply.acked_seq}）",
+            f"{reply.outbox} facts to be confirmed (newest {reply.last_seq}, confirmed {reply.acked_seq})",
+        ),
+    )
+    yield pick("记录", "Journal"), _journal(terminal, reply)
     if reply.clock is not None:
-        yield terminal.pick("时钟", "Clock"), _clock(terminal, reply.clock)
+        yield pick("时钟", "Clock"), _clock(terminal, reply.clock)
 
 
 def _journal(terminal: Terminal, reply: StatusReply) -> Styled:
