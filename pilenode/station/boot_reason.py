@@ -35,7 +35,10 @@ class BootReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """The newest fact of a log, and the newest of the kinds that tell of a start or an end; None: there is none."""
+    """The newest fact of a log, its newest ``boot`` and ``stopped``, and the ``log_salvaged`` that it began with.
+
+    None: there is none.
+    """
 
     last: Fact | None = None
     boot: Fact | None = None

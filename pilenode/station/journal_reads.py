@@ -120,8 +120,8 @@ class JournalReads(ABC):
 
         def query(db: sqlite3.Connection) -> LastRun:
             last = db.execute(schema.NEWEST).fetchone()
-            kinds = FactKind.BOOT, FactKind.STOPPED, FactKind.LOG_SALVAGED
-            return LastRun(None if last is None else to_fact(last), *(first(db, schema.NEWEST_OF, k) for k in kinds))
+            boot, stopped = (first(db, schema.NEWEST_OF, kind) for kind in (FactKind.BOOT, FactKind.STOPPED))
+            return LastRun(None if last is None else to_fact(last), boot, stopped, first(db, schema.BEGAN))
 
         return await self._read(query)
 

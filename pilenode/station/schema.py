@@ -147,6 +147,8 @@ INSERT: Final = """
 """
 HEAD: Final = "SELECT seq, hash FROM fact ORDER BY seq DESC LIMIT 1"
 NEWEST: Final = "SELECT * FROM fact ORDER BY seq DESC LIMIT 1"
+#: What a log begins with that had to take the place of another one. An older such fact may have been carried over.
+BEGAN: Final = "SELECT * FROM fact WHERE seq = 1 AND kind = 'log_salvaged'"
 LAST: Final = "SELECT seq FROM fact ORDER BY seq DESC LIMIT 1"
 META: Final = "SELECT key, value FROM meta"
 ACKNOWLEDGE: Final = "UPDATE meta SET value = ? WHERE key = 'acked'"

@@ -13,7 +13,11 @@ from config.schema import Config
 from pilenode.ipc.messages import Snapshot
 from pilenode.station import main as station_main
 from pilenode.station.boot_reason import BootReason, LastRun, boot_reason, guard_started
+from pilenode.station.entries import NewFact
+from pilenode.station.journal import Journal
+from pilenode.station.keeper import to_moment
 from pilenode.station.session import Moment
+from pilenode.station.wallclock import stamp
 from pilenode.upstream.facts import Body, Boot, Fact, FactKind, canonical
 from pilenode.upstream.facts_journal import LogSalvaged
 from pilenode.upstream.facts_process import GuardStarted, Stopped
@@ -83,6 +87,25 @@ def test_reason_follows_from_the_log(log: LastRun, reason: str, silent_ms: int |
     if log.last is not None and log.last.boottime_ms > NOW.boottime_ms:
         return  # how long is not known better than the calendar of one boot id, which is none
     assert silent == silent_ms
+
+
+def test_a_log_that_begins_anew_twice_is_new_twice(tmp_path: Path) -> None:
+    """What was carried over of an older log, its own beginning too, is not taken for this one's."""
+
+    async def main() -> list[BootReason]:
+        journal = Journal(tmp_path / "j.db")
+        await journal.recover()
+        found = []
+        for _ in range(3):
+            found += [boot_reason(await journal.last_run(), to_moment(stamp()))[0]]
+            await journal.append([NewFact(BOOT, Boot(version="1"))] * 3)
+            found += [boot_reason(await journal.last_run(), to_moment(stamp()))[0]]
+            await journal.renounce(journal.status().log_id, "rig")
+        await journal.close()
+        return found
+
+    anew = [BootReason.LOG_RENEWED, BootReason.CRASH]
+    assert asyncio.run(main()) == [BootReason.FIRST, BootReason.CRASH, *anew, *anew]
 
 
 @pytest.mark.parametrize(
