@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -100,8 +100,8 @@ class Row:
     @property
     def ratio(self) -> float:
         """Return the median with the fault against that without."""
-        medians = percentile(self.cut_ms, 0.5), percentile(self.plain_ms, 0.5)
-        return round((medians[0] or 0.0) / (medians[1] or 1.0), 2)
+        fault, plain = percentile(self.cut_ms, 0.5), percentile(self.plain_ms, 0.5)
+        return 0.0 if fault is None or not plain else round(fault / plain, 2)
 
     def judge(self) -> None:
         """Compare with what is promised."""
@@ -191,54 +191,58 @@ class _Round:
         self._row.recovered_s.append(time.monotonic() - since_s)
 
 
-def measure(directory: Path, count: int, only: str | None = None) -> Iterator[Row]:
-    """Yield one row per fault with ``count`` cutoffs each, or that of one of them."""
+def measure(directory: Path, count: int, only: str | None = None, *, plain: bool = True) -> Iterator[Row]:
+    """Yield one row per fault with ``count`` cutoffs each, or that of one of them; ``plain``: and as many without."""
     for name, fault in FAULTS.items():
         if only in (None, name):
-            yield _row(directory / name.replace(" ", "-"), name, fault, count)
+            row = Row(name)
+            place = directory / name.replace(" ", "-")
+            try:
+                with LoopDisk(place / "disk") as disk, Broker() as broker:
+                    _charge(row, fault, count if plain else 0, count, _Site(place / "cabinet", disk, broker))
+            except (HarnessError, RequestError) as error:
+                row.failures.append(str(error))
+            row.judge()
+            yield row
 
 
-def _row(directory: Path, name: str, fault: Fault, count: int) -> Row:
-    row = Row(name)
-    with ExitStack() as stack:
-        disk = stack.enter_context(LoopDisk(directory / "disk"))
-        broker = stack.enter_context(Broker())
-        setup = Setup(ports=PORTS, profile="default")
-        cabinet = stack.enter_context(Harness(directory / "cabinet", setup, storage=disk.path))
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """Where a cabinet stands."""
+
+    directory: Path
+    disk: LoopDisk
+    broker: Broker
+
+
+def _charge(row: Row, fault: Fault, plain: int, count: int, site: _Site) -> None:
+    """Let people charge, make the fault in the middle of it as often as it takes, and look what is left on record."""
+    disk = site.disk
+    with Harness(site.directory, Setup(ports=PORTS, profile="default"), storage=disk.path) as cabinet:
         cabinet.physics_first()
-        processes = [cabinet.start("guard").pid, cabinet.start("station").pid]
+        processes = [cabinet.start("guard"), cabinet.start("station")]
         bounds = bounds_of(cabinet)[1]
         row.bound_ms = (bounds.fast() - bounds.own.refresh_s) * 1000
-        bench = Bench(cabinet, cabinet.guard(), broker, disk)  # type: ignore[arg-type] # a disk is a disk
+        bench = Bench(cabinet, cabinet.guard(), site.broker, disk)  # type: ignore[arg-type] # a disk is a disk
         wait("every port ready", bench.ready)
-        plain = Trouble(lambda _: fault.beside(disk, cabinet), lambda _: disk.syncs_work())
-        volley = 0
-        sessions: list[str] = []
-        ports = list(range(1, PORTS))
+        beside = Trouble(lambda _: fault.beside(disk, cabinet), lambda _: disk.syncs_work())
+        ports, sessions, volley = list(range(1, PORTS)), [], 0
         while len(row.cut_ms) < count and not row.failures:
             volley += 1
             asked = _Round(row, fault, bench, disk, f"{volley}")
             trouble = Trouble(lambda _, asked=asked: asked.make(), lambda _, asked=asked: asked.end())  # type: ignore[misc]
-            try:
-                row.plain_ms += bench.volley(ports, f"plain-{volley}", plain)
-                row.cut_ms += bench.volley(ports, f"fault-{volley}", trouble)
-            except (HarnessError, RequestError) as error:
-                row.failures.append(f"{volley}: {error}")
+            if len(row.plain_ms) < plain:
+                row.plain_ms += bench.volley(ports, f"plain-{volley}", beside)
+            row.cut_ms += bench.volley(ports, f"fault-{volley}", trouble)
             sessions += asked.started
         row.cuts = len(row.cut_ms) + len(row.plain_ms)
-        try:
-            wait("every session is over", lambda: not cabinet.status().sessions, 30.0, every_s=0.2)
-        except (HarnessError, RequestError) as error:
-            row.failures.append(str(error))
-        if [cabinet.processes[which].pid for which in ("guard", "station")] != processes:
-            row.failures.append("a process was started anew")
-        row.failures += [f"{which} ended" for which, one in cabinet.processes.items() if one.poll() is not None]
-        for which in ("guard", "station"):
+        wait("every session is over", lambda: not cabinet.status().sessions, 30.0, every_s=0.2)
+        if [*cabinet.processes.values()] != processes or any(one.poll() is not None for one in processes):
+            row.failures.append("a process ended")
+        for which in cabinet.processes:
             row.failures += [f"{which} had a bug" for line in cabinet.log(which).splitlines() if "Traceback" in line]
         cabinet.end("station")
         _look(row, disk.path / "station" / JOURNAL_FILE, sessions)
-    row.judge()
-    return row
 
 
 def _look(row: Row, path: Path, answered: list[str]) -> None:
