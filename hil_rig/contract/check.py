@@ -15,6 +15,7 @@ from jsonschema import Draft7Validator
 from hil_rig.contract.document import document
 from hil_rig.contract.schemas import REF, closed
 from pilenode.upstream.channels import CHANNELS, channel
+from pilenode.upstream.packing import PackingError, inflated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,8 +49,8 @@ class Checker:
             yield f"{len(payload)} bytes, at most {max_bytes}"
             return
         try:
-            value = msgspec.json.decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            value = msgspec.json.decode(inflated(payload) if leaf == "ev" else payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, PackingError) as error:
             yield f"no JSON: {error}"
             return
         wrong = list(validator(leaf).iter_errors(value))

@@ -19,10 +19,12 @@ from pilenode.upstream.contract import (
     Live,
     LockReport,
     PortReport,
+    Resend,
     StateReport,
     Time,
 )
 from pilenode.upstream.facts import GENESIS, CommandResult, Fact, FactKind, canonical, link
+from pilenode.upstream.packing import thinned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,20 +107,25 @@ _ACTS: Final[Mapping[str, acts.AnyAct]] = {
     "forget_card": acts.ForgetCard(card=_CARD),
 }
 
+_HEAD: Final = "5e" * 32
+
 #: Name to message, by the last level of the topic.
 SAMPLES: Final[Mapping[str, Mapping[str, msgspec.Struct]]] = {
-    "hello": {"hello": Hello(version="0.1.0", log_id=LOG_ID, first_unacked=118, last=131, asked_ms=95_000)},
+    "hello": {"hello": Hello(version="0.1.0", log_id=LOG_ID, first_unacked=118, last=131, head=_HEAD, asked_ms=95_000)},
     "live": {
         "here": Live(session=2_251_799_813_685_249, online=True),
         "gone": Live(session=2_251_799_813_685_249, online=False),
     },
     "st": {"state": _STATE},
-    "ev": {"batch": FactBatch(log_id=LOG_ID, facts=list(facts()[:2]))},
+    "ev": {"batch": FactBatch(log_id=LOG_ID, facts=thinned(facts()[:2]))},
     "res": {
         "done": CommandResult(id="c-1", op="start", ok=True, port=1, session=SESSION),
         "refused": CommandResult(id="c-2", op="start", ok=False, code="port_faulty", detail="over_temperature", port=2),
     },
-    "ack": {"ack": Ack(log_id=LOG_ID, upto=131)},
+    "ack": {
+        "ack": Ack(log_id=LOG_ID, upto=131, hash=_HEAD),
+        "resend": Ack(log_id=LOG_ID, upto=112, hash=_HEAD, resend=Resend(since=113, upto=117)),
+    },
     "cmd": {
         "start": _command("c-1", "start", port=1, order="o-1", plan=Wish(energy_wh=1500, duration_s=28_800)),
         "stop": _command("c-3", "stop", port=1, session=SESSION),

@@ -18,7 +18,6 @@ from pilenode.upstream.contract import (
     ROOT,
     Ack,
     Command,
-    FactBatch,
     Hello,
     StateReport,
     Time,
@@ -27,6 +26,7 @@ from pilenode.upstream.contract import (
     up,
 )
 from pilenode.upstream.facts import CommandResult
+from pilenode.upstream.packing import PackingError, unpack
 
 if TYPE_CHECKING:
     from hil_rig.upstream.store import Store
@@ -70,8 +70,8 @@ class Backend:
                 async with _client(self._url, self._version) as client:
                     await client.subscribe(f"{ROOT}/+/up/#", qos=1)
                     self.connected.set()
-                    for node, log_id, upto in self._store.logs():  # whoever waits for us need not wait longer
-                        await self._confirm(client, node, Ack(log_id=log_id, upto=upto))
+                    for node, log_id, _ in self._store.logs():  # whoever waits for us need not wait longer
+                        await self._confirm(client, node, self._ack(node, log_id))
                     async for message in client.messages:
                         await self._take(client, message)
             self.connected.clear()
@@ -91,7 +91,7 @@ class Backend:
             await self._tell_time(client, node, payload)
         try:
             ack = self._keep(node, leaf, payload)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, PackingError):
             self.dropped[leaf] += 1
             return
         if ack is not None:
@@ -109,13 +109,19 @@ class Backend:
             time = Time(wall_ms=clock.wall_ms(), asked_ms=asked_ms)
             await client.publish(down(node, "time"), msgspec.json.encode(time), qos=1, timeout=_PUBLISH_S)
 
+    def _ack(self, node: str, log_id: str) -> Ack:
+        upto, digest = self._store.head(node, log_id)
+        return Ack(log_id=log_id, upto=upto, hash=digest)
+
     def _keep(self, node: str, leaf: str, payload: bytes) -> Ack | None:
         if leaf == "ev":
-            batch = msgspec.json.decode(payload, type=FactBatch)
-            return Ack(log_id=batch.log_id, upto=self._store.keep(node, batch))
+            batch = unpack(payload)
+            self._store.keep(node, batch)
+            return self._ack(node, batch.log_id)
         if leaf == "hello":
             hello = msgspec.json.decode(payload, type=Hello)
-            return Ack(log_id=hello.log_id, upto=self._store.greet(node, hello))
+            self._store.greet(node, hello)
+            return self._ack(node, hello.log_id)
         if leaf == "res":
             self._store.keep_result(node, msgspec.json.decode(payload, type=CommandResult))
         elif leaf in ("st", "live"):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, Self
 import msgspec
 
 from pilenode.station.chain import Chain
-from pilenode.upstream.facts import Fact, FactKind, SessionEnded, SessionStarted
+from pilenode.upstream.contract import NO_LINK
+from pilenode.upstream.facts import Fact, FactKind, SessionEnded, SessionStarted, link
 from pilenode.upstream.facts_journal import Removed
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _TABLES: Final = """
         PRIMARY KEY (node, log_id, seq)
     ) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS log (
-        node TEXT, log_id TEXT, upto INTEGER, duplicates INTEGER DEFAULT 0, contradictions INTEGER DEFAULT 0,
+        node TEXT, log_id TEXT, upto INTEGER, hash TEXT, duplicates INTEGER DEFAULT 0, contradictions INTEGER DEFAULT 0,
         PRIMARY KEY (node, log_id)
     );
     CREATE TABLE IF NOT EXISTS result (node TEXT, id TEXT, content BLOB);
@@ -73,14 +74,9 @@ class Store:
     # -- writing -----------------------------------------------------------------------------------------------
 
     def greet(self, node: str, hello: Hello) -> int:
-        """Note a log and return up to where it is complete.
-
-        A log that this store meets in the middle begins at its first unconfirmed fact: somebody else confirmed the
-        facts before it.
-        """
+        """Note a log and return up to where it is complete."""
         self._db.execute(
-            "INSERT OR IGNORE INTO log (node, log_id, upto) VALUES (?, ?, ?)",
-            (node, hello.log_id, max(0, hello.first_unacked - 1)),
+            "INSERT OR IGNORE INTO log (node, log_id, upto, hash) VALUES (?, ?, 0, ?)", (node, hello.log_id, NO_LINK)
         )
         return self.complete(node, hello.log_id)
 
@@ -88,7 +84,10 @@ class Store:
         """Commit a batch and return up to where its log is complete now."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            self._db.execute("INSERT OR IGNORE INTO log (node, log_id, upto) VALUES (?, ?, 0)", (node, batch.log_id))
+            self._db.execute(
+                "INSERT OR IGNORE INTO log (node, log_id, upto, hash) VALUES (?, ?, 0, ?)",
+                (node, batch.log_id, NO_LINK),
+            )
             for fact in batch.facts:
                 self._keep_one(node, batch.log_id, fact)
             upto = self._advance(node, batch.log_id)
@@ -109,7 +108,7 @@ class Store:
         (known,) = self._db.execute(
             "SELECT content FROM fact WHERE node = ? AND log_id = ? AND seq = ?", (node, log_id, fact.seq)
         ).fetchone()
-        if known == content:
+        if _same(known, fact):
             self._db.execute("UPDATE log SET duplicates = duplicates + 1 WHERE node = ? AND log_id = ?", (node, log_id))
         else:
             self._db.execute(
@@ -117,16 +116,21 @@ class Store:
             )
 
     def _advance(self, node: str, log_id: str) -> int:
-        upto = self.complete(node, log_id)
+        upto, digest = self.head(node, log_id)
         rows = self._db.execute(
-            "SELECT seq, kind, content FROM fact WHERE node = ? AND log_id = ? AND seq > ? ORDER BY seq",
-            (node, log_id, upto),
+            "SELECT content FROM fact WHERE node = ? AND log_id = ? AND seq > ? ORDER BY seq", (node, log_id, upto)
         )
-        for seq, kind, content in rows:
-            if (_since(content) if kind == FactKind.REMOVED else seq) > upto + 1:
+        for (content,) in rows:
+            fact = msgspec.json.decode(content, type=Fact)
+            if (_since(content) if fact.kind == FactKind.REMOVED else fact.seq) > upto + 1:
                 break
-            upto = seq
-        self._db.execute("UPDATE log SET upto = ? WHERE node = ? AND log_id = ?", (upto, node, log_id))
+            computed = fact.hash if fact.kind == FactKind.REMOVED else link(bytes.fromhex(digest), log_id, fact).hex()
+            if fact.hash not in ("", computed):
+                break
+            upto, digest = fact.seq, computed
+        self._db.execute(
+            "UPDATE log SET upto = ?, hash = ? WHERE node = ? AND log_id = ?", (upto, digest, node, log_id)
+        )
         return upto
 
     def keep_result(self, node: str, result: CommandResult) -> None:
@@ -138,6 +142,11 @@ class Store:
         self._db.execute("INSERT OR REPLACE INTO latest VALUES (?, ?, ?)", (node, leaf, content))
 
     # -- reading -----------------------------------------------------------------------------------------------
+
+    def head(self, node: str, log_id: str) -> tuple[int, str]:
+        """Return up to where a log is complete, and the link of that fact."""
+        row = self._db.execute("SELECT upto, hash FROM log WHERE node = ? AND log_id = ?", (node, log_id)).fetchone()
+        return (0, NO_LINK) if row is None else (row[0], row[1])
 
     def complete(self, node: str, log_id: str) -> int:
         """Return up to where a log is complete."""
@@ -194,6 +203,12 @@ class Store:
             if row.log_id == log_id:
                 chain.take(row.fact)
         return chain.broken_at
+
+
+def _same(known: bytes, fact: Fact) -> bool:
+    """Return whether a fact is the one that is known; the link may be left out in either."""
+    stored = msgspec.json.decode(known, type=Fact)
+    return msgspec.structs.replace(stored, hash="") == msgspec.structs.replace(fact, hash="")
 
 
 def _since(content: bytes) -> int:

@@ -69,6 +69,39 @@ BROKER: Final = {
         "服务器拒绝了 MQTT 连接。", "The broker refuses the MQTT connection.", "查看服务器的日志。", "See its log."
     ),
 }
+#: What is wrong with a connection that stands.
+STANDING: Final = {
+    "upstream_publish_refused": Wording(
+        "服务器拒收本机柜的数据。",
+        "The broker does not take what this cabinet sends.",
+        "请平台管理员核对本机柜的发布权限；数据保留在本机，恢复后补传。",
+        "Ask who runs the broker about this cabinet's right to publish; nothing is lost, it is sent when it is taken.",
+    ),
+    "upstream_nobody_listens": Wording(
+        "服务器收下数据，但没有后台在接收。",
+        "The broker takes what is sent, but no backend gets it.",
+        "检查后台是否在运行、是否订阅本机柜的主题；数据保留在本机。",
+        "Check that the backend runs and subscribes to this cabinet; nothing is lost.",
+    ),
+    "upstream_quota": Wording(
+        "服务器的配额已用完。",
+        "A quota of the broker is used up.",
+        "请平台管理员核对配额；数据保留在本机，恢复后补传。",
+        "Ask who runs the broker about its quotas; nothing is lost.",
+    ),
+    "backend_silent": Wording(
+        "后台没有确认收到的数据。",
+        "The backend does not confirm what was sent.",
+        "检查后台的运行和数据库；数据保留在本机，会一再补传。",
+        "Check the backend and its database; nothing is lost, it is sent again and again.",
+    ),
+    "backend_disagrees": Wording(
+        "后台确认的内容与本机日志不一致。",
+        "The backend confirms something else than this log holds.",
+        "若曾更换或恢复存储卡，机柜会自动开始新日志；否则请核对后台的数据。",
+        "After a storage card was replaced or restored a new log is begun by itself; otherwise check the backend.",
+    ),
+}
 #: What the broker holds against this cabinet's own certificate or rights.
 BLAMED: Final = {
     "identity_missing": Wording(
@@ -139,7 +172,7 @@ FILES: Final = {
         "Have it signed with the usage clientAuth.",
     ),
 }
-WORDS: Final = BROKER | BLAMED | FILES
+WORDS: Final = BROKER | STANDING | BLAMED | FILES
 
 
 class IdentityError(PilenodeError):

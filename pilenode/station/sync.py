@@ -23,7 +23,7 @@ from pilenode.station.entries import JournalFailedError
 from pilenode.station.outbox import Window, fit, pause_s
 from pilenode.station.report import differs
 from pilenode.station.timekeeper import WallClock
-from pilenode.upstream.contract import MAX_BATCH_FACTS, Ack, FactBatch, Hello, Time, UpstreamLostError
+from pilenode.upstream.contract import MAX_BATCH_FACTS, NO_LINK, Ack, FactBatch, Hello, Time, UpstreamLostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -199,6 +199,7 @@ class Sync:
                 log_id=status.log_id,
                 first_unacked=status.acked_seq + 1,
                 last=status.last_seq,
+                head=status.head or NO_LINK,
                 asked_ms=self._asked_ms,
             )
         )

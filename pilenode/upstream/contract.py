@@ -39,8 +39,10 @@ MAX_TIME_BYTES: Final = 256
 #: A start is good for no longer than this after it was issued, ms: who scanned a code does not wait for ten minutes.
 MAX_START_LIFE_MS: Final = 600_000
 #: Caps of one batch of facts; whichever is reached first closes it.
-MAX_BATCH_FACTS: Final = 50
-MAX_BATCH_BYTES: Final = 64 * 1024
+MAX_BATCH_FACTS: Final = 200
+MAX_BATCH_BYTES: Final = 128 * 1024
+#: The link before the first fact of a log, hex.
+NO_LINK: Final = "0" * 64
 
 UpLeaf = Literal["hello", "st", "ev", "res", "live"]
 DownLeaf = Literal["ack", "cmd", "time"]
@@ -48,6 +50,8 @@ DownLeaf = Literal["ack", "cmd", "time"]
 LogId = Annotated[str, Meta(min_length=16, max_length=16, pattern=r"^[0-9a-f]{16}$")]
 Sequence = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 Major = Annotated[int, Meta(ge=0, le=999)]
+#: The link of a fact, hex.
+Digest = Annotated[str, Meta(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")]
 
 
 def up(node: str, leaf: UpLeaf) -> str:
@@ -82,9 +86,10 @@ def other_major(payload: bytes) -> int | None:
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
     """First message of a connection: which log this is and what of it is still to be confirmed.
 
-    ``first_unacked`` is ``last + 1`` when everything is confirmed. The backend answers with its ``Ack``, and may answer
-    with the ``Time``. The same is said again now and then on a connection that lasts, to ask for the time anew.
-    ``asked_ms``: ms of the station's boot when it asked; means nothing to anybody else.
+    ``first_unacked`` is ``last + 1`` when everything is confirmed; ``head`` is the link of ``last``, zeros for an empty
+    log. The backend answers with its ``Ack``, and may answer with the ``Time``. The same is said again now and then on
+    a connection that lasts, to ask for the time anew. ``asked_ms``: ms of the station's boot when it asked; means
+    nothing to anybody else.
     """
 
     protocol: Major = PROTOCOL
@@ -92,22 +97,40 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     log_id: LogId
     first_unacked: Sequence
     last: Sequence
+    head: Digest
     asked_ms: Sequence | None = None
 
 
 class FactBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """Neighbouring facts of one log in order of ``seq``."""
+    """Neighbouring facts of one log in order of ``seq``.
+
+    Only the last one and those of kind ``removed`` carry their link (``hash``); the reader computes the others. Batches
+    may come in any order and more than once: what happens now is told before what waited.
+    """
 
     log_id: LogId
     facts: Annotated[list[Fact], Meta(min_length=1, max_length=MAX_BATCH_FACTS)]
 
 
+class Resend(msgspec.Struct, frozen=True, kw_only=True):
+    """The facts from ``since`` up to and including ``upto`` are wanted again."""
+
+    since: Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
+    upto: Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
+
+
 class Ack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The backend has committed every fact of ``log_id`` up to and including ``upto``."""
+    """The backend has committed every fact of ``log_id`` up to and including ``upto``.
+
+    ``hash`` is the link of that fact as the backend computed it (zeros when ``upto`` is 0): the cabinet believes only
+    who knows the same history. ``resend``: what the backend has not, or no more.
+    """
 
     protocol: Major = PROTOCOL
     log_id: LogId
     upto: Sequence
+    hash: Digest
+    resend: Resend | None = None
 
 
 class Time(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -258,13 +281,29 @@ class Problem:
 
 
 class UpstreamLostError(Exception):
-    """There is no connection to the backend (any more). Expected; the answer is to wait and try again."""
+    """There is no connection to the backend (any more). Expected; the answer is to wait and try again.
+
+    ``local``: nothing has left this machine, because it has no way out; trying again soon costs nobody anything.
+    """
+
+    def __init__(self, problem: str, *, local: bool = False) -> None:
+        super().__init__(problem)
+        self.local = local
+
+
+class NotTakenError(Exception):
+    """The broker said that it did not take a message, or that nobody is there to get it. The connection stands."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
 
 
 class Link(Protocol):
     """One connection. Every method raises UpstreamLostError when the connection is gone.
 
-    A send returns when the broker has taken the message, which is flow control and nothing more.
+    A send returns when the broker has taken the message, which is flow control and nothing more; it raises
+    NotTakenError when the broker says that it has not (only MQTT 5 can say so).
     """
 
     @property

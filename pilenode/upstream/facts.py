@@ -364,7 +364,7 @@ BODY_TYPES: Final[dict[FactKind, type[msgspec.Struct]]] = {
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of a log as it is stored and sent. ``hash`` is the hex SHA-256 link of this row."""
+    """One row of a log as it is stored and sent. ``hash``: its hex SHA-256 link, "" where that was left out."""
 
     seq: Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
     boot: Annotated[str, Meta(max_length=64)]
@@ -374,7 +374,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     kind: Annotated[str, Meta(max_length=32)]
     session: Identifier | None = None
     body: msgspec.Raw
-    hash: Annotated[str, Meta(min_length=64, max_length=64)]
+    hash: Annotated[str, Meta(max_length=64, pattern=r"^([0-9a-f]{64})?$")] = ""
 
 
 def canonical(body: Body) -> bytes:

@@ -15,7 +15,7 @@ from hil_rig.broker import Access, Broker
 from hil_rig.contract.access import BACKEND, access_list
 from hil_rig.contract.samples import SAMPLES
 from pilenode.upstream.channels import CHANNELS, DOWN, UP
-from pilenode.upstream.contract import Ack, Hello, down, up
+from pilenode.upstream.contract import NO_LINK, Ack, Hello, down, up
 from pilenode.upstream.mqtt import MqttUpstream
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.bench, pytest.mark.needs("mosquitto"), pytest.mark.nee
 
 NODE, NEIGHBOUR = "node-a", "node-b"
 USERS = {NODE: "secret-a", NEIGHBOUR: "secret-b", BACKEND: "secret-0"}
-HELLO = Hello(version="1", log_id="0" * 16, first_unacked=1, last=0)
+HELLO = Hello(version="1", log_id="0" * 16, first_unacked=1, last=0, head=NO_LINK)
 #: PUBACK: not authorized (MQTT 5.0, 3.4.2.1).
 _NOT_AUTHORIZED = 0x87
 UPS = [one for one in CHANNELS if one.way == UP]
@@ -186,9 +186,9 @@ def test_the_product_lives_with_these_rights(broker: Broker, tmp_path: Path) -> 
                 await link.facts(SAMPLES["ev"]["batch"])  # type: ignore[arg-type]
                 await link.state(SAMPLES["st"]["state"])  # type: ignore[arg-type]
                 await link.result(SAMPLES["res"]["done"])  # type: ignore[arg-type]
-                await say(backend, down(NODE, "ack"), msgspec.json.encode(Ack(log_id="0" * 16, upto=0)))
+                await say(backend, down(NODE, "ack"), msgspec.json.encode(Ack(log_id="0" * 16, upto=0, hash=NO_LINK)))
                 async with asyncio.timeout(5):
-                    assert await anext(link.incoming()) == Ack(log_id="0" * 16, upto=0)
+                    assert await anext(link.incoming()) == Ack(log_id="0" * 16, upto=0, hash=NO_LINK)
             await say(backend, down(NODE, "time"), b"{}")
             topics = set()
             async with asyncio.timeout(5):

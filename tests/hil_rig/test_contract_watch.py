@@ -13,14 +13,14 @@ from hil_rig.contract.samples import SAMPLES
 from hil_rig.contract.tap import Tap, TapError
 from hil_rig.contract.watch import Watch
 from pilenode.upstream import facts
-from pilenode.upstream.contract import Ack, Hello, down, up
+from pilenode.upstream.contract import NO_LINK, Ack, Hello, down, up
 
 if TYPE_CHECKING:
     from hil_rig.broker import Kind
 
 BROKERS = [pytest.param("mosquitto", marks=pytest.mark.needs("mosquitto")), "amqtt"]
 GOOD = msgspec.json.encode(SAMPLES["hello"]["hello"])
-BAD = msgspec.json.encode(Hello(version="x" * 41, log_id="0" * 16, first_unacked=1, last=0))
+BAD = msgspec.json.encode(Hello(version="x" * 41, log_id="0" * 16, first_unacked=1, last=0, head=NO_LINK))
 
 
 def say(broker: Broker, topic: str, payload: bytes) -> None:
@@ -49,7 +49,7 @@ def test_what_breaks_the_contract_is_seen_and_what_keeps_it_is_counted(
         broker.kill()
         assert len(watch.problems()) == 1
         broker.start()
-        say(broker, down("n", "ack"), msgspec.json.encode(Ack(log_id="0" * 16, upto=1)))
+        say(broker, down("n", "ack"), msgspec.json.encode(Ack(log_id="0" * 16, upto=1, hash=NO_LINK)))
         say(broker, up("n", "live"), b"")
     assert len(watch.problems()) == 1
     assert watch.checker.seen == {"hello": 3, "live": 1, "st": 0, "ev": 0, "res": 0, "ack": 1, "cmd": 0, "time": 0}

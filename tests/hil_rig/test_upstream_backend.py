@@ -26,7 +26,7 @@ from pilenode.station.sync import Sync, Timing
 from pilenode.station.terms import Terms
 from pilenode.station.timekeeper import WallClock
 from pilenode.station.wallclock import ClockQuality, Reading, stamp
-from pilenode.upstream.contract import Command, FactBatch, Hello, Live, StateReport, down, up
+from pilenode.upstream.contract import NO_LINK, Command, FactBatch, Hello, Live, StateReport, down, up
 from pilenode.upstream.facts import (
     GENESIS,
     Boot,
@@ -115,7 +115,7 @@ def test_nodes_and_logs_do_not_mix(tmp_path: Path) -> None:
 def test_log_met_in_the_middle_begins_there(tmp_path: Path) -> None:
     """A backend that takes a log over confirms from its first unconfirmed fact, and never falls back later."""
     with Store(tmp_path / "b.db") as store:
-        hello = Hello(version="1", log_id=LOG_ID, first_unacked=5, last=7)
+        hello = Hello(version="1", log_id=LOG_ID, first_unacked=5, last=7, head="5e" * 32)
         assert store.greet("n", hello) == 4
         assert store.keep("n", batch(5, 6)) == 6
         assert store.greet("n", msgspec.structs.replace(hello, first_unacked=1)) == 6
@@ -323,7 +323,7 @@ def test_another_major_version_is_not_answered(tmp_path: Path, kind: Kind) -> No
             await asyncio.wait_for(backend.connected.wait(), 10)
             async with aiomqtt.Client("127.0.0.1", broker.port) as node:
                 await node.subscribe("pn/v1/+/dn/ack", qos=1)
-                hello = Hello(version="9", log_id=LOG_ID, first_unacked=1, last=0)
+                hello = Hello(version="9", log_id=LOG_ID, first_unacked=1, last=0, head=NO_LINK)
                 for name, major in (("later", 2), ("now", 1)):
                     said = msgspec.json.encode(msgspec.structs.replace(hello, protocol=major))
                     await node.publish(up(name, "hello"), said, qos=1)

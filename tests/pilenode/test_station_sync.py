@@ -25,7 +25,7 @@ from pilenode.station.sync import Sync, Timing
 from pilenode.station.terms import Terms
 from pilenode.station.timekeeper import WallClock
 from pilenode.station.wallclock import FLOOR_MS, ClockQuality, Reading, stamp
-from pilenode.upstream.contract import Ack, Command, IncomingCommand, Time, UpstreamLostError
+from pilenode.upstream.contract import NO_LINK, Ack, Command, IncomingCommand, Time, UpstreamLostError
 from pilenode.upstream.facts import Boot, FactKind
 
 if TYPE_CHECKING:
@@ -152,9 +152,11 @@ class Bench:
         """Add facts."""
         await self.journal.append([NewFact(FactKind.BOOT, Boot(version="1"))] * count)
 
-    async def acknowledge(self, upto: int, log_id: str | None = None) -> None:
+    async def acknowledge(self, upto: int, log_id: str | None = None, digest: str | None = None) -> None:
         """Let the backend confirm."""
-        await self.link.heard.put(Ack(log_id=log_id or self.journal.status().log_id, upto=upto))
+        known = await self.journal.link_at(upto) if digest is None else digest
+        ack = Ack(log_id=log_id or self.journal.status().log_id, upto=upto, hash=known or NO_LINK)
+        await self.link.heard.put(ack)
 
     @staticmethod
     async def until(condition: Callable[[], object]) -> None:

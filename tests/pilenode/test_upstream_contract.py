@@ -8,7 +8,7 @@ import pytest
 from config.tariff import flat_schedule
 from pilenode.ipc import acts, messages
 from pilenode.ipc.wish import Wish
-from pilenode.upstream.contract import Ack, Command, FactBatch, Hello, Live, Time, down, other_major, up
+from pilenode.upstream.contract import NO_LINK, Ack, Command, FactBatch, Hello, Live, Time, down, other_major, up
 from pilenode.upstream.dialect import PATIENCE_S, PROBE_S, RETRY_5_S, Dialect, Version
 from pilenode.upstream.facts import (
     BODY_TYPES,
@@ -50,7 +50,7 @@ def test_topics_are_those_of_the_contract() -> None:
         (Ack, b'{"upto":1}'),
         (Hello, b'{"version":"1","log_id":"x","first_unacked":1,"last":0}'),
         (FactBatch, b'{"log_id":"0123456789abcdef","facts":[]}'),
-        (FactBatch, msgspec.json.encode(FactBatch(log_id="0" * 16, facts=[FACT] * 51))),
+        (FactBatch, msgspec.json.encode(FactBatch(log_id="0" * 16, facts=[FACT] * 201))),
         (Command, b'{"id":"c","op":"start","port":100,"iat":0,"exp":0}'),
         (Command, b'{"id":"c d","op":"start","port":1,"iat":0,"exp":0}'),
         (Command, b'{"id":"c","op":"start","port":1,"iat":-1,"exp":0}'),
@@ -86,7 +86,8 @@ def test_another_major_version_is_known_before_anything_else(payload: bytes, maj
 
 def test_confirmation_and_time_are_no_longer_than_before() -> None:
     """The version is said only where it is another one."""
-    assert msgspec.json.encode(Ack(log_id="0" * 16, upto=1)) == b'{"log_id":"0000000000000000","upto":1}'
+    ack = Ack(log_id="0" * 16, upto=1, hash=NO_LINK)
+    assert msgspec.json.decode(msgspec.json.encode(ack)) == {"log_id": "0" * 16, "upto": 1, "hash": NO_LINK}
     assert msgspec.json.encode(Time(wall_ms=1)) == b'{"wall_ms":1}'
 
 

@@ -21,6 +21,7 @@ from pilenode.upstream import dialect, mqtt
 from pilenode.upstream.contract import (
     MAX_ACK_BYTES,
     MAX_TIME_BYTES,
+    NO_LINK,
     Ack,
     Command,
     Hello,
@@ -31,7 +32,9 @@ from pilenode.upstream.contract import (
     down,
     up,
 )
-from pilenode.upstream.mqtt import MAX_MESSAGE_BYTES, MqttUpstream, _Client
+from pilenode.upstream.mqtt import MqttUpstream
+from pilenode.upstream.mqtt_client import Client
+from pilenode.upstream.mqtt_link import MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -40,7 +43,8 @@ pytestmark = pytest.mark.bench
 
 NODE = "node-1"
 LOG_ID = "0123456789abcdef"
-HELLO = Hello(version="1", log_id=LOG_ID, first_unacked=1, last=0)
+HELLO = Hello(version="1", log_id=LOG_ID, first_unacked=1, last=0, head=NO_LINK)
+NOTHING_YET = Ack(log_id=LOG_ID, upto=0, hash=NO_LINK)
 
 
 @pytest.fixture(scope="module", params=[pytest.param("mosquitto", marks=pytest.mark.needs("mosquitto")), "amqtt"])
@@ -101,7 +105,7 @@ def test_cabinet_hears_before_it_speaks(broker: Broker) -> None:
     async def answer(client: aiomqtt.Client) -> None:
         async for message in client.messages:
             if message.topic.value == up(NODE, "hello"):
-                await client.publish(down(NODE, "ack"), msgspec.json.encode(Ack(log_id=LOG_ID, upto=0)), qos=1)
+                await client.publish(down(NODE, "ack"), msgspec.json.encode(NOTHING_YET), qos=1)
 
     async def main() -> None:
         adapter = upstream(broker.url)
@@ -111,7 +115,7 @@ def test_cabinet_hears_before_it_speaks(broker: Broker) -> None:
                 async with adapter.connect() as link:
                     await link.hello(HELLO)
                     async with asyncio.timeout(5):
-                        assert await anext(link.incoming()) == Ack(log_id=LOG_ID, upto=0)
+                        assert await anext(link.incoming()) == NOTHING_YET
             answering.cancel()
 
     asyncio.run(main())
@@ -175,16 +179,16 @@ def test_what_makes_no_sense_is_dropped_and_counted(broker: Broker) -> None:
 
 def test_another_major_version_is_dropped_and_counted(broker: Broker) -> None:
     """A confirmation or time of other rules is not believed, whatever its fields say; the connection stays."""
-    later = msgspec.json.encode(Ack(protocol=2, log_id=LOG_ID, upto=7))
+    later = msgspec.json.encode(Ack(protocol=2, log_id=LOG_ID, upto=7, hash=NO_LINK))
 
     async def main() -> None:
         adapter = upstream(broker.url)
         async with watcher(broker) as backend, adapter.connect() as link:
             await backend.publish(down(NODE, "ack"), later, qos=1)
             await backend.publish(down(NODE, "time"), msgspec.json.encode(Time(protocol=0, wall_ms=1)), qos=1)
-            await backend.publish(down(NODE, "ack"), msgspec.json.encode(Ack(log_id=LOG_ID, upto=0)), qos=1)
+            await backend.publish(down(NODE, "ack"), msgspec.json.encode(NOTHING_YET), qos=1)
             async with asyncio.timeout(5):
-                assert await anext(link.incoming()) == Ack(log_id=LOG_ID, upto=0)
+                assert await anext(link.incoming()) == NOTHING_YET
         assert adapter.dropped["protocol_mismatch"] == 2
 
     asyncio.run(main())
@@ -346,7 +350,7 @@ def test_order_to_end_is_not_lost_to_an_answer_of_the_same_moment() -> None:
     """A task that waits for the broker ends when told to, also when the answer comes in the same turn of the loop."""
 
     async def main() -> None:
-        client = _Client("127.0.0.1", timeout=5.0)
+        client = Client("127.0.0.1", timeout=5.0)
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         waiting = asyncio.create_task(client._wait_for(answer, None))
         await asyncio.sleep(0)
@@ -362,7 +366,7 @@ def test_patience_with_the_broker_has_an_end() -> None:
     """An answer that does not come in time is a failure of the connection; one that does is handed over."""
 
     async def main() -> None:
-        client = _Client("127.0.0.1", timeout=5.0)
+        client = Client("127.0.0.1", timeout=5.0)
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         with pytest.raises(aiomqtt.MqttError, match="timed out"):
             await client._wait_for(asyncio.shield(answer), 0.01)
