@@ -387,6 +387,16 @@ class Upstream(_Table, frozen=True, kw_only=True):
     ack_timeout_s: Annotated[
         float, Meta(ge=1, le=600, description="Send again when no acknowledgement came, seconds")
     ] = 30.0
+    spread_s: Annotated[
+        float,
+        Meta(ge=0, le=900, description="First reconnect after a connection that stood: any time up to this, seconds"),
+    ] = 10.0
+    telemetry_s: Annotated[
+        float, Meta(ge=0, le=86_400, description="Readings wait for another message up to this long, seconds")
+    ] = 1800.0
+    drain_bytes_s: Annotated[
+        float, Meta(ge=0, le=100_000_000, description="Pace of a backlog, bytes per second; 0: as fast as it can be")
+    ] = 16_000.0
 
 
 class Config(_Table, frozen=True, kw_only=True):

@@ -144,7 +144,9 @@ class Answers:
         records = [record(facts, status.acked_seq, known) for facts in found]
         upstream, sync = self.upstream or (None, None)
         protocol = sync.protocol if sync is not None else None
-        trouble = upstream.problem if upstream is not None and protocol is None else None
+        trouble = None
+        if self.upstream is not None:
+            trouble = self.upstream[0].problem if protocol is None else self.upstream[1].problem
         return StatusReply(
             node=self._node,
             version=__version__,

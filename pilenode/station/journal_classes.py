@@ -34,6 +34,9 @@ EVENTS: Final = frozenset(
     }
 )
 
+#: Facts that nobody waits for: they go upstream with the next one that somebody may, or after a while by themselves.
+PATIENT: Final = frozenset({*TELEMETRY, FactKind.ANCHOR, FactKind.FACTS_REMOVED, FactKind.REMOVED})
+
 
 def words(kinds: frozenset[FactKind]) -> str:
     """Return kinds as a JSON list, for a statement."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, TypeVar
 
@@ -9,11 +10,11 @@ import msgspec
 
 from pilenode.station import schema
 from pilenode.station.journal_check import link_at
+from pilenode.station.journal_classes import PATIENT, words
 from pilenode.station.journal_rows import first, session_facts, to_fact
 from pilenode.upstream.facts import FactKind
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterable, Sequence
 
     from pilenode.station.entries import JournalStatus, SessionFacts
@@ -38,8 +39,26 @@ class JournalReads(ABC):
 
         A row of kind ``removed`` stands for facts that are gone.
         """
-        floor = max(after, self.status().acked_seq)
-        return await self._read(lambda db: [to_fact(row) for row in db.execute(schema.AFTER, (floor, limit))])
+        return await self.stretch(max(after, self.status().acked_seq), limit)
+
+    async def stretch(self, after: int, limit: int) -> list[Fact]:
+        """Return the oldest facts above ``after``, confirmed or not, with what stands for those that are gone.
+
+        They are of the log that the status names; where that was just replaced, this is a failure.
+        """
+        log_id = self.status().log_id
+
+        def query(db: sqlite3.Connection) -> list[Fact]:
+            if dict(db.execute(schema.META).fetchall())["log_id"] != log_id:
+                raise sqlite3.OperationalError("the log is another one")
+            return [to_fact(row) for row in db.execute(schema.AFTER, (after, limit))]
+
+        return await self._read(query)
+
+    async def has_urgent(self, after: int) -> bool:
+        """Return whether there is a fact above ``after`` that somebody may wait for."""
+        wanted = (after, words(PATIENT))
+        return await self._read(lambda db: bool(db.execute(schema.OTHER_AFTER, wanted).fetchone()[0]))
 
     async def open_sessions(self) -> list[SessionFacts]:
         """Return the sessions that have no end yet."""

@@ -158,8 +158,7 @@ class Station:
         if config.upstream is not None:
             settings = config.upstream
             upstream = MqttUpstream(settings, config.node.id)
-            timing = Timing(settings.retry_base_s, settings.retry_cap_s, settings.ack_timeout_s)
-            self._sync = Sync(self._journal, upstream, self._commands, self._state, timing, self._wall)
+            self._sync = Sync(self._journal, upstream, self._commands, self._state, Timing.of(settings), self._wall)
             self._answers.upstream = (upstream, self._sync)
 
     async def run(self) -> int:

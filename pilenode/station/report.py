@@ -1,4 +1,4 @@
-"""The present state as it is told upstream, and when a change is worth telling. Pure."""
+"""The present state as it is told upstream. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,6 @@ if TYPE_CHECKING:
     from pilenode.ipc.messages import LedgerShown, LockShown, PeriodicTest, PortSnapshot, Snapshot
     from pilenode.station.wallclock import Stamp
 
-#: Changes below these are not worth a message (reliability 4.5: report by exception).
-_POWER_W: Final = 10
-_POWER_SHARE: Final = 0.05
-_TEMPERATURE_DC: Final = 20
 _MAX_CODES: Final = 32
 
 
@@ -64,26 +60,3 @@ def _port(port: PortSnapshot) -> PortReport:
         power_w=None if port.power_w is None else round(port.power_w),
         temperature_dc=None if port.temperature_c is None else round(port.temperature_c * 10),
     )
-
-
-def differs(before: StateReport | None, after: StateReport) -> bool:
-    """Return whether ``after`` is worth telling when ``before`` was the last thing told."""
-    if before is None or _words(before) != _words(after):
-        return True
-    return any(_moved(old, new) for old, new in zip(before.ports, after.ports, strict=True))
-
-
-def _words(state: StateReport) -> tuple[object, ...]:
-    ports = [(port.port, port.state, port.session, port.reason, port.findings) for port in state.ports]
-    ledger = state.ledger_open, state.ledger_overdue, state.ledger_undated
-    tests = state.tests_due, state.tests_failed
-    health = state.guard, state.journal_ok, state.cabinet_faults
-    return *health, *tests, state.locks, *ledger, state.challenge, ports
-
-
-def _moved(old: PortReport, new: PortReport) -> bool:
-    if (old.power_w is None) != (new.power_w is None) or (old.temperature_dc is None) != (new.temperature_dc is None):
-        return True
-    power_w = abs((new.power_w or 0) - (old.power_w or 0))
-    temperature_dc = abs((new.temperature_dc or 0) - (old.temperature_dc or 0))
-    return power_w > max(_POWER_W, _POWER_SHARE * (old.power_w or 0)) or temperature_dc > _TEMPERATURE_DC

@@ -149,6 +149,10 @@ _HOLES: Final = """
 AFTER: Final = f"""
     SELECT * FROM fact WHERE seq > ?1 UNION ALL {_HOLES} WHERE upto > ?1 ORDER BY seq LIMIT ?2
 """  # noqa: S608 - made of our own words
+#: Whether there is a fact of a kind that is not among the given ones (a JSON list) after a ``seq``.
+OTHER_AFTER: Final = """
+    SELECT EXISTS (SELECT 1 FROM fact WHERE seq > ?1 AND kind NOT IN (SELECT value FROM json_each(?2)))
+"""
 STARTS: Final = "SELECT * FROM fact WHERE kind = 'session_started' ORDER BY seq DESC LIMIT ?"
 OPEN_STARTS: Final = """
     SELECT * FROM fact AS started WHERE kind = 'session_started' AND NOT EXISTS

@@ -2,6 +2,7 @@
 
 Rules of this file:
 - a fact is done when the journal has the backend's acknowledgement; that a broker took it means nothing;
+- only a backend with the same history is believed (``confirmations``);
 - a lost connection cancels what belongs to the connection only. A command that has begun is carried through;
 - a journal that cannot be read stops the draining, not the connection.
 """
@@ -12,22 +13,28 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from pilenode import __version__, clock
 from pilenode.log import RateLimiter
+from pilenode.station import reconnect
+from pilenode.station.confirmations import Verdict, judge, may_be_given_up
+from pilenode.station.drain import Drain, happens
 from pilenode.station.entries import JournalFailedError
-from pilenode.station.outbox import Window, fit, pause_s
-from pilenode.station.report import differs
+from pilenode.station.outbox import Pace, Patience, Window
+from pilenode.station.reconnect import Ending
+from pilenode.station.telling import Telling
 from pilenode.station.timekeeper import WallClock
-from pilenode.upstream.contract import MAX_BATCH_FACTS, NO_LINK, Ack, FactBatch, Hello, Time, UpstreamLostError
+from pilenode.upstream.contract import NO_LINK, Ack, Hello, NotTakenError, Problem, Time, UpstreamLostError
+from pilenode.upstream.facts import FactKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
+    from config.schema import Upstream as Settings
     from pilenode.station.commands import Commands
     from pilenode.station.journal import Journal
     from pilenode.upstream.contract import IncomingCommand, Link, StateReport, Upstream
@@ -37,8 +44,6 @@ if TYPE_CHECKING:
 _STABLE_S: Final = 300.0
 #: How often the outbox is looked at without being told that it changed, and the state for changes, seconds.
 _LOOK_S: Final = 1.0
-#: The state is told at least this often, seconds.
-_STATE_S: Final = 60.0
 #: The time is asked for anew this often, seconds: at 100 ppm a belief has become 2 s vaguer by then. While nobody
 #: has told it, first after the shorter pause, which doubles.
 _TIME_S: Final = 6 * 3600.0
@@ -53,11 +58,19 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Pauses and patience of the connection, seconds (``config.schema.Upstream``)."""
+    """Pauses, patience and pace of the connection, seconds and bytes per second (``config.schema.Upstream``)."""
 
     retry_base_s: float
     retry_cap_s: float
     ack_timeout_s: float
+    spread_s: float = 10.0
+    telemetry_s: float = 1800.0
+    drain_bytes_s: float = 16_000.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Timing:
+        """Return those of a configuration."""
+        return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
 
 
 class Sync:
@@ -82,11 +95,21 @@ class Sync:
         self._wall = wall or WallClock()
         self._asked_ms: int | None = None  # when this connection last asked for the time
         self._time_told = False  # since then
+        self._drain: Drain | None = None  # of this connection
+        self._refused: Problem | None = None  # what the broker did not take last
+        self._contradiction: Ack | None = None  # told once on this connection
         self._random = random.SystemRandom()
         self._limiter = RateLimiter()
         self._backend_heard = asyncio.Event()  # on this connection
         self._waiting: asyncio.Queue[IncomingCommand] = asyncio.Queue(_MAX_COMMANDS)
         self._results: asyncio.Queue[CommandResult] = asyncio.Queue(_MAX_RESULTS)
+
+    @property
+    def problem(self) -> Problem | None:
+        """Return what is wrong with the connection that stands, None while nothing is."""
+        if self._contradiction is not None:
+            return Problem("backend_disagrees", str(self._contradiction.upto))
+        return (self._drain.problem if self._drain is not None else None) or self._refused
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
@@ -95,41 +118,45 @@ class Sync:
             group.create_task(self._stay_connected())
 
     async def _stay_connected(self) -> None:
-        attempt = 0
+        timing = self._timing
+        pauses = {"base_s": timing.retry_base_s, "cap_s": timing.retry_cap_s, "spread_s": timing.spread_s}
+        attempt, pause_s = 0, reconnect.pause_s(0, timing.retry_base_s, timing.retry_cap_s, self._random.random())
         while True:
-            timing = self._timing
-            await asyncio.sleep(pause_s(attempt, timing.retry_base_s, timing.retry_cap_s, self._random.random()))
-            stood_s = await self._connect_once()
-            attempt = 0 if stood_s >= _STABLE_S else attempt + 1
+            await asyncio.sleep(pause_s)
+            ending = await self._connect_once()
+            pause_s, attempt = reconnect.after(ending, attempt, **pauses, chance=self._random.random())
 
-    async def _connect_once(self) -> float:
-        """Hold one connection until it is lost and return how long it stood, in seconds."""
-        since_s = clock.monotonic_s()
+    async def _connect_once(self) -> Ending:
+        """Hold one connection until it is lost and return how it ended."""
+        since_s, no_way_out = clock.monotonic_s(), False
         try:
             async with self._upstream.connect() as link:
                 since_s = clock.monotonic_s()
                 self.protocol = link.protocol
                 log.info("upstream connected", url=self._upstream.url, protocol=link.protocol)
-                self._asked_ms, self._time_told = None, False
+                self._asked_ms, self._time_told, self._refused, self._contradiction = None, False, None, None
                 await _together(
                     self._listen(link),
-                    self._drain(link),
+                    self._send_facts(link),
                     self._ask_time(link),
                     self._tell_state(link),
                     self._tell_results(link),
                 )
         except* UpstreamLostError as lost:
+            no_way_out = _all_local(lost)
             problems = sorted({str(error) for error in lost.exceptions})
             self._warn("upstream lost" if self.protocol else "upstream not reached", problem=", ".join(problems))
         finally:
-            stood_s = clock.monotonic_s() - since_s if self.protocol else 0.0
-            self.protocol = None
-        return stood_s
+            stood = self.protocol is not None and clock.monotonic_s() - since_s >= _STABLE_S
+            self.protocol = self._drain = None
+        if no_way_out:
+            return Ending.NO_WAY_OUT
+        return Ending.STOOD if stood else Ending.FAILED
 
     async def _listen(self, link: Link) -> None:
         async for message in link.incoming():
             if isinstance(message, Ack):
-                await self._acknowledge(message)
+                await self._acknowledge(message, link)
                 continue
             if isinstance(message, Time):
                 self._hear_time(message)
@@ -147,62 +174,75 @@ class Sync:
         else:
             self._warn("time of the backend not believed", wall_ms=told.wall_ms, asked_ms=told.asked_ms)
 
-    async def _acknowledge(self, ack: Ack) -> None:
-        status = self._journal.status()
-        if ack.log_id != status.log_id or ack.upto > status.last_seq:
-            self.dropped["foreign_ack"] += 1
-            self._warn("acknowledgement of something never sent", log_id=ack.log_id, upto=ack.upto)
-            return
+    async def _acknowledge(self, ack: Ack, link: Link) -> None:
         try:
+            known = await self._journal.link_at(ack.upto)
+            verdict = judge(ack, self._journal.status(), known)
+            if verdict is Verdict.FOREIGN:
+                self.dropped["foreign_ack"] += 1
+                self._warn("acknowledgement of another log", log_id=ack.log_id, upto=ack.upto)
+                return
+            if verdict is Verdict.DIFFERS:
+                await self._contradicted(ack, link)
+                return
+            self._contradiction = None
             await self._journal.acknowledge(ack.log_id, ack.upto)
         except JournalFailedError as error:
             self._warn("acknowledgement not kept, facts will be sent again", problem=error.problem)
         self._backend_heard.set()
+        if ack.resend is not None and self._drain is not None:
+            self._drain.resend(ack.resend)
 
-    async def _drain(self, link: Link) -> None:
-        window = await self._greet(link)
-        while True:
-            self._journal.changed.clear()
-            status, now = self._journal.status(), clock.monotonic_s()
-            window = window.after_ack(status.acked_seq, now, self._random.random())
-            if window.after_waiting(now) is not window:
-                window = window.after_waiting(now)
-                # Says nothing about why: no backend, no right to publish, or no way back all look like this.
-                self._warn("backend does not confirm, sent again", first=window.acked + 1, attempt=window.attempt)
-            batch = await self._next_batch(window)
-            if batch is not None:
-                await link.facts(batch)
-                window = window.after_sending(batch.facts[-1].seq, clock.monotonic_s(), self._random.random())
-                continue
-            overdue_s = _LOOK_S if window.deadline_s is None else max(0.0, window.deadline_s - now)
-            await _happens(self._journal.changed, min(_LOOK_S, overdue_s))
+    async def _contradicted(self, ack: Ack, link: Link) -> None:
+        """Ask again; give this log up when the backend says for the second time that it holds another history."""
+        self.dropped["contradiction"] += 1
+        self._warn("backend holds another history of this log", upto=ack.upto, last=self._journal.status().last_seq)
+        told, self._contradiction = self._contradiction, ack
+        if told is None or (told.log_id, told.upto, told.hash) != (ack.log_id, ack.upto, ack.hash):
+            await self._say_hello(link)
+            return
+        self._contradiction = None
+        status, salvaged = self._journal.status(), await self._journal.facts([FactKind.LOG_SALVAGED], 0, 1)
+        if may_be_given_up(status, salvaged[0] if salvaged else None, self._wall.stamp()):
+            log.error("this log is given up", log_id=ack.log_id, upto=ack.upto, last=status.last_seq)
+            await self._journal.renounce(ack.log_id, f"the backend holds {ack.upto} with another link")
 
-    async def _greet(self, link: Link) -> Window:
+    async def _send_facts(self, link: Link) -> None:
+        await self._greet(link)
+        status, timing = self._journal.status(), self._timing
+        window = Window(
+            acked=status.acked_seq, sent=status.acked_seq, timeout_s=timing.ack_timeout_s, mark=status.last_seq
+        )
+        self._drain = Drain(self._journal, window, Pace(timing.drain_bytes_s), Patience(timing.telemetry_s), self._warn)
+        await self._drain.run(link)
+
+    async def _greet(self, link: Link) -> None:
         """Say hello as soon as it is known which log this is, and give the backend a moment to say where it stands.
 
         What is sent before a backend listens is lost; what it has already is sent in vain.
         """
         while not self._journal.status().log_id:
-            await _happens(self._journal.changed, _LOOK_S)
+            await happens(self._journal.changed, _LOOK_S)
+        log_id = self._journal.status().log_id
         self._backend_heard.clear()
         await self._say_hello(link)
-        await _happens(self._backend_heard, _GREETING_S)
-        status = self._journal.status()
-        return Window(acked=status.acked_seq, sent=status.acked_seq, timeout_s=self._timing.ack_timeout_s)
+        await happens(self._backend_heard, _GREETING_S)
+        if self._journal.status().log_id != log_id:
+            raise UpstreamLostError("the log is another one")
 
     async def _say_hello(self, link: Link) -> None:
         status = self._journal.status()
         self._asked_ms = clock.boottime_ms()
-        await link.hello(
-            Hello(
-                version=__version__,
-                log_id=status.log_id,
-                first_unacked=status.acked_seq + 1,
-                last=status.last_seq,
-                head=status.head or NO_LINK,
-                asked_ms=self._asked_ms,
-            )
+        hello = Hello(
+            version=__version__,
+            log_id=status.log_id,
+            first_unacked=status.acked_seq + 1,
+            last=status.last_seq,
+            head=status.head or NO_LINK,
+            asked_ms=self._asked_ms,
         )
+        with self._noting():
+            await link.hello(hello)
 
     async def _ask_time(self, link: Link) -> None:
         """Say hello again when the time has not been told, or long ago. A backend need not tell it at all."""
@@ -218,24 +258,14 @@ class Sync:
         since_ms = None if self._asked_ms is None else clock.boottime_ms() - self._asked_ms
         return not self._time_told or since_ms is None or since_ms >= _TIME_S * 1000
 
-    async def _next_batch(self, window: Window) -> FactBatch | None:
-        limit = min(window.room, MAX_BATCH_FACTS)
-        if limit == 0:
-            return None
-        try:
-            facts = await self._journal.unacked(limit, after=window.sent)
-        except JournalFailedError as error:
-            self._warn("outbox cannot be read", problem=error.problem)
-            return None
-        return FactBatch(log_id=self._journal.status().log_id, facts=fit(facts)) if facts else None
-
     async def _tell_state(self, link: Link) -> None:
-        told, told_at_s = None, 0.0
+        telling = Telling()
         while True:
             now, state = clock.monotonic_s(), self._state()
-            if now - told_at_s >= _STATE_S or differs(told, state):
-                await link.state(state)
-                told, told_at_s = state, now
+            if telling.is_due(state, now):
+                with self._noting():
+                    await link.state(state)
+                telling = telling.after(state, now)
             await asyncio.sleep(_LOOK_S)
 
     async def _obey(self) -> None:
@@ -247,7 +277,20 @@ class Sync:
 
     async def _tell_results(self, link: Link) -> None:
         while True:
-            await link.result(await self._results.get())
+            result = await self._results.get()
+            with self._noting():
+                await link.result(result)
+
+    @contextlib.contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Note that the broker did not take something other than facts; it is said anew, or asked for again."""
+        try:
+            yield
+        except NotTakenError as error:
+            self._refused = error.problem
+            self._warn("broker does not take a message", code=error.problem.code, reason=error.problem.detail)
+        else:
+            self._refused = None
 
     def _warn(self, event: str, **fields: object) -> None:
         held_back = self._limiter.admit(event, clock.monotonic_s())
@@ -272,8 +315,6 @@ async def _together(*parts: Coroutine[None, None, None]) -> None:
         raise ExceptionGroup("a part failed", errors)
 
 
-async def _happens(event: asyncio.Event, within_s: float) -> None:
-    """Wait for ``event``, and no longer than that."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(within_s):
-            await event.wait()
+def _all_local(lost: BaseExceptionGroup[UpstreamLostError]) -> bool:
+    """Return whether nothing had left this machine when the connection failed."""
+    return all(isinstance(error, UpstreamLostError) and error.local for error in lost.exceptions)

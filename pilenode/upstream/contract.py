@@ -313,8 +313,8 @@ class Link(Protocol):
     async def hello(self, message: Hello) -> None:
         """Send the first message of a connection."""
 
-    async def facts(self, batch: FactBatch) -> None:
-        """Send a batch of facts."""
+    async def facts(self, batch: FactBatch) -> int:
+        """Send a batch of facts. Return how many bytes that were."""
 
     async def state(self, report: StateReport) -> None:
         """Send the present state."""

@@ -374,7 +374,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     kind: Annotated[str, Meta(max_length=32)]
     session: Identifier | None = None
     body: msgspec.Raw
-    hash: Annotated[str, Meta(max_length=64, pattern=r"^([0-9a-f]{64})?$")] = ""
+    hash: Annotated[str, Meta(max_length=64)] = ""
 
 
 def canonical(body: Body) -> bytes:

@@ -74,10 +74,11 @@ class MqttLink:
         """Send the first message of a connection."""
         await self._publish("hello", message)
 
-    async def facts(self, batch: FactBatch) -> None:
-        """Send a batch of facts."""
+    async def facts(self, batch: FactBatch) -> int:
+        """Send a batch of facts. Return how many bytes that were."""
         payload = pack(batch)
         await self._say("ev", payload, JSON if payload[:1] == b"{" else DEFLATED)
+        return len(payload)
 
     async def state(self, report: StateReport) -> None:
         """Send the present state."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
 
 from pilenode.ipc.messages import LedgerShown, LockShown, PeriodicTest, PortSnapshot, Snapshot
-from pilenode.station.report import differs, report
+from pilenode.station.report import report
+from pilenode.station.telling import Telling
 from pilenode.station.wallclock import ClockQuality, Stamp
 from pilenode.upstream.contract import StateReport
 
@@ -14,6 +14,11 @@ AT = Stamp("b", 5, 1000, ClockQuality.NTP)
 PORT = PortSnapshot(port=1, state="on", closed=True, session="s1.3", power_w=200.4, temperature_c=25.04)
 SNAPSHOT = Snapshot(guard_boot="g", last_event=0, uptime_s=1, contactor=True, cabinet_faults=["smoke"], ports=[PORT])
 TOLD = report(SNAPSHOT, AT, journal_ok=True)
+
+
+def differs(before: StateReport, after: StateReport) -> bool:
+    """Return whether ``after`` is told at once when ``before`` was told, however much was told before."""
+    return Telling(told=before, told_at_s=0.0, credit=0.0).is_due(after, 1.0)
 
 
 def later(**fields: object) -> StateReport:
@@ -41,43 +46,6 @@ def test_absent_guard_is_told_as_absent() -> None:
     told = report(None, AT, journal_ok=False)
     assert (told.guard, told.ports, told.journal_ok) == (False, [], False)
     assert differs(TOLD, told)
-
-
-@pytest.mark.parametrize(
-    ("fields", "news"),
-    [
-        ({}, False),
-        ({"power_w": 210.4}, False),
-        ({"power_w": 211.0}, True),
-        ({"power_w": 190.0}, False),
-        ({"power_w": 189.0}, True),
-        ({"power_w": None}, True),
-        ({"temperature_c": 27.0}, False),
-        ({"temperature_c": 27.1}, True),
-        ({"temperature_c": None}, True),
-        ({"state": "ended"}, True),
-        ({"session": "s2"}, True),
-        ({"reason": "full"}, True),
-        ({"findings": ["meter_lost"]}, True),
-        ({"voltage_v": 230.0}, False),
-    ],
-)
-def test_only_news_is_told(fields: dict[str, object], news: bool) -> None:  # noqa: FBT001 - a table
-    """A word that changed is news; a number only when it moved by more than its threshold."""
-    assert differs(TOLD, later(**fields)) is news
-
-
-@pytest.mark.parametrize(("power_w", "news"), [(1050.0, False), (1051.0, True)])
-def test_threshold_grows_with_the_power(power_w: float, news: bool) -> None:  # noqa: FBT001 - a table
-    """Above 200 W a change of five percent is news, not one of ten watts."""
-    assert differs(later(power_w=1000.0), later(power_w=power_w)) is news
-
-
-def test_time_alone_is_no_news_and_the_first_report_is() -> None:
-    """A report is not news because a second has passed; with nothing told before it is."""
-    assert not differs(TOLD, report(SNAPSHOT, Stamp("b", 9, 9, ClockQuality.NONE), journal_ok=True))
-    assert differs(None, TOLD)
-    assert differs(TOLD, report(SNAPSHOT, AT, journal_ok=False))
 
 
 def test_periodic_tests_that_are_due_or_have_failed_are_news() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from config.tariff import flat_schedule
 from pilenode import clock
+from pilenode.station import drain as drain_module
 from pilenode.station import sync as module
 from pilenode.station.acts import Acts
 from pilenode.station.commands import Commands
@@ -25,15 +26,25 @@ from pilenode.station.sync import Sync, Timing
 from pilenode.station.terms import Terms
 from pilenode.station.timekeeper import WallClock
 from pilenode.station.wallclock import FLOOR_MS, ClockQuality, Reading, stamp
-from pilenode.upstream.contract import NO_LINK, Ack, Command, IncomingCommand, Time, UpstreamLostError
-from pilenode.upstream.facts import Boot, FactKind
+from pilenode.upstream.contract import (
+    NO_LINK,
+    Ack,
+    Command,
+    IncomingCommand,
+    NotTakenError,
+    Problem,
+    Resend,
+    Time,
+    UpstreamLostError,
+)
+from pilenode.upstream.facts import Boot, Checkpoint, FactKind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from pilenode.station.wallclock import Stamp
-    from pilenode.upstream.contract import FactBatch, Hello, Problem, StateReport
+    from pilenode.upstream.contract import FactBatch, Hello, StateReport
     from pilenode.upstream.facts import CommandResult
     from tests.pilenode.conftest import FakeGuard
 
@@ -58,6 +69,9 @@ class LoopLink:
         self.lost = False
         self.breaks_when_left = False
 
+        self.refuses: Problem | None = None
+        self.refused = 0
+
     def _check(self) -> None:
         if self.lost:
             raise UpstreamLostError("cut")
@@ -67,10 +81,14 @@ class LoopLink:
         self._check()
         self.hellos.append(message)
 
-    async def facts(self, batch: FactBatch) -> None:
+    async def facts(self, batch: FactBatch) -> int:
         """Keep it."""
         self._check()
+        if self.refuses is not None:
+            self.refused += 1
+            raise NotTakenError(self.refuses)
         self.batches.append(batch)
+        return len(batch.facts)
 
     async def state(self, report: StateReport) -> None:
         """Keep it."""
@@ -108,6 +126,7 @@ class LoopUpstream:
         self.dropped: dict[str, int] = {}
         self.links: list[LoopLink] = []
         self.down = False
+        self.local = False
         self.attempts = 0
 
     @contextlib.asynccontextmanager
@@ -115,7 +134,7 @@ class LoopUpstream:
         """Connect."""
         self.attempts += 1
         if self.down:
-            raise UpstreamLostError("down")
+            raise UpstreamLostError("down", local=self.local)
         self.links.append(LoopLink())
         yield self.links[-1]
 
@@ -139,7 +158,7 @@ class Bench:
             self.upstream,
             Commands(self.journal, self.sessions, Acts(self.journal, ()), told_stamp),
             lambda: report(self.sessions.snapshot, stamp(), journal_ok=True),
-            Timing(retry_base_s=0.01, retry_cap_s=0.02, ack_timeout_s=ack_timeout_s),
+            Timing(0.01, 0.02, ack_timeout_s=ack_timeout_s, drain_bytes_s=0),
             self.wall,
         )
 
@@ -276,15 +295,15 @@ def test_window_holds_back_until_confirmed(tmp_path: Path, guard: FakeGuard) -> 
     """However large the backlog, only a window of it is on its way; confirmations let the rest follow in order."""
 
     async def story(bench: Bench) -> None:
-        await bench.write(499)
-        await bench.until(lambda: len(bench.link.seqs()) == 200)
+        await bench.write(1499)
+        await bench.until(lambda: len(bench.link.seqs()) == 800)
         await asyncio.sleep(0.05)
-        assert bench.link.seqs() == list(range(1, 201))
-        for upto in range(50, 501, 50):
+        assert bench.link.seqs() == list(range(1, 801))
+        for upto in range(100, 1501, 100):
             await bench.until(lambda upto=upto: upto in bench.link.seqs())  # type: ignore[misc]
             await bench.acknowledge(upto)
-        await bench.until(lambda: bench.journal.status().acked_seq == 500)
-        assert bench.link.seqs() == list(range(1, 501))
+        await bench.until(lambda: bench.journal.status().acked_seq == 1500)
+        assert bench.link.seqs() == list(range(1, 1501))
 
     play(tmp_path, guard, story)
 
@@ -296,13 +315,137 @@ def test_strange_confirmations_change_nothing(tmp_path: Path, guard: FakeGuard) 
         await bench.write(9)
         await bench.until(lambda: len(bench.link.seqs()) == 10)
         await bench.acknowledge(5, "f" * 16)
+        await bench.acknowledge(5, "f" * 16)
         await bench.acknowledge(11)
-        await bench.until(lambda: bench.sync.dropped["foreign_ack"] == 2)
+        await bench.until(lambda: bench.sync.dropped.total() == 3)
         assert bench.journal.status().acked_seq == 0
+        assert bench.sync.problem == Problem("backend_disagrees", "11")
         for upto in (7, 3, 7, 0, 8, 1):
             await bench.acknowledge(upto)
         await bench.until(lambda: bench.journal.status().acked_seq == 8)
-        assert bench.sync.dropped["foreign_ack"] == 2
+        assert bench.sync.dropped == {"foreign_ack": 2, "contradiction": 1}
+        await bench.until(lambda: bench.sync.problem is None)
+        assert bench.journal.status().set_aside == ()
+
+    play(tmp_path, guard, story)
+
+
+def test_a_log_of_which_the_backend_holds_more_is_given_up(tmp_path: Path, guard: FakeGuard) -> None:
+    """A backend that says twice that it holds another history makes the cabinet begin a new log with all facts."""
+
+    async def story(bench: Bench) -> None:
+        old = bench.journal.status().log_id
+        await bench.write(9)
+        await bench.acknowledge(12, digest="a" * 64)
+        await bench.until(lambda: len(bench.link.hellos) == 2)
+        await bench.acknowledge(13, digest="a" * 64)
+        await bench.until(lambda: len(bench.link.hellos) == 3)
+        assert bench.journal.status().log_id == old
+        await bench.acknowledge(13, digest="a" * 64)
+        await bench.until(lambda: bench.journal.status().log_id != old)
+        await bench.until(lambda: len(bench.upstream.links) >= 2 and len(bench.link.seqs()) >= 11)
+        assert bench.link.batches[0].log_id == bench.journal.status().log_id
+        assert bench.link.batches[0].facts[0].kind == FactKind.LOG_SALVAGED
+        assert {batch.log_id for batch in bench.upstream.links[0].batches} <= {old}
+
+    play(tmp_path, guard, story)
+
+
+def test_what_happens_during_a_backlog_goes_first(tmp_path: Path, guard: FakeGuard) -> None:
+    """While days are being told, a fact of now is told at once; nothing is left out and nothing told twice."""
+
+    async def story(bench: Bench) -> None:
+        bench.upstream.down = True
+        await bench.link.heard.put(None)
+        await bench.until(lambda: bench.upstream.attempts > 1)
+        await bench.write(2499)
+        bench.upstream.down = False
+        await bench.until(lambda: len(bench.link.seqs()) == 800)
+        await bench.write(1)
+        await bench.until(lambda: 2501 in bench.link.seqs())
+        assert bench.link.seqs() == [*range(1, 801), 2501]
+        for upto in (800, 1600, 2400, 2501):
+            await bench.acknowledge(upto)
+            await bench.until(lambda upto=upto: bench.journal.status().acked_seq == upto)  # type: ignore[misc]
+            await asyncio.sleep(0.05)
+        assert sorted(bench.link.seqs()) == list(range(1, 2502))
+
+    play(tmp_path, guard, story)
+
+
+def test_a_stretch_is_sent_again_when_the_backend_asks(tmp_path: Path, guard: FakeGuard) -> None:
+    """Facts that were confirmed long ago are sent again, as many as are asked for and exist."""
+
+    async def story(bench: Bench) -> None:
+        await bench.write(299)
+        await bench.until(lambda: 300 in bench.link.seqs())
+        await bench.acknowledge(300)
+        await bench.until(lambda: bench.journal.status().acked_seq == 300)
+        for since, upto, sent in ((20, 280, [*range(20, 281)]), (299, 900, [299, 300]), (301, 900, []), (9, 8, [])):
+            bench.link.batches.clear()
+            digest = await bench.journal.link_at(300) or ""
+            wanted = Resend(since=since, upto=upto)
+            await bench.link.heard.put(Ack(log_id=bench.journal.status().log_id, upto=300, hash=digest, resend=wanted))
+            await bench.until(lambda sent=sent: len(bench.link.seqs()) >= len(sent))  # type: ignore[misc]
+            await asyncio.sleep(0.05)
+            assert bench.link.seqs() == sent
+
+    play(tmp_path, guard, story)
+
+
+@pytest.mark.parametrize("code", ["upstream_nobody_listens", "upstream_publish_refused", "upstream_quota"])
+def test_a_broker_that_takes_nothing_is_no_end_and_no_receipt(
+    tmp_path: Path, guard: FakeGuard, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """Facts that the broker refused stay in the outbox, the connection stands, people can read why, and it goes on."""
+    monkeypatch.setattr(drain_module, "not_taken_s", lambda _times, chance: 0.02 + 0 * chance)
+
+    async def story(bench: Bench) -> None:
+        await bench.until(lambda: bench.link.seqs() == [1])
+        bench.link.refuses = Problem(code, "0x87")
+        await bench.write(3)
+        await bench.until(lambda: bench.sync.problem is not None)
+        await bench.until(lambda: bench.link.refused > 3)
+        assert bench.sync.problem == Problem(code, "0x87")
+        assert (bench.journal.status().acked_seq, len(bench.upstream.links)) == (0, 1)
+        bench.link.refuses = None
+        await bench.until(lambda: 4 in bench.link.seqs())
+        await bench.acknowledge(4)
+        await bench.until(lambda: bench.journal.status().acked_seq == 4)
+        await bench.until(lambda: bench.sync.problem is None)
+
+    play(tmp_path, guard, story)
+
+
+def test_readings_wait_for_a_fact_that_does_not(tmp_path: Path, guard: FakeGuard) -> None:
+    """A reading is not told by itself; it goes with the next fact that somebody may wait for, in order."""
+
+    async def story(bench: Bench) -> None:
+        await bench.until(lambda: bench.link.seqs() == [1])
+        await bench.acknowledge(1)
+        reading = Checkpoint(port=1, start_register_mwh=0, register_mwh=0, on_ms=0, power_w=0)
+        await bench.journal.append([NewFact(FactKind.CHECKPOINT, reading, "s")])
+        await asyncio.sleep(0.4)
+        assert bench.link.seqs() == [1]
+        await bench.write(1)
+        await bench.until(lambda: len(bench.link.seqs()) == 3)
+        assert [[fact.seq for fact in batch.facts] for batch in bench.link.batches] == [[1], [2, 3]]
+
+    play(tmp_path, guard, story)
+
+
+def test_a_machine_without_a_way_out_tries_often(tmp_path: Path, guard: FakeGuard) -> None:
+    """While nothing leaves this machine the pauses do not grow, so the first packet follows the link within 2 s."""
+
+    async def story(bench: Bench) -> None:
+        pauses = []
+        bench.upstream.down = bench.upstream.local = True
+        await bench.link.heard.put(None)
+        begun = clock.monotonic_s()
+        for attempts in range(bench.upstream.attempts + 1, bench.upstream.attempts + 4):
+            await bench.until(lambda attempts=attempts: bench.upstream.attempts >= attempts)  # type: ignore[misc]
+            pauses.append(clock.monotonic_s() - begun)
+        assert pauses[-1] < 4.5
 
     play(tmp_path, guard, story)
 
