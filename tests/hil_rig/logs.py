@@ -14,6 +14,8 @@ from pilenode.upstream.packing import thinned
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pilenode.station.entries import NewFact
+
 LOG_ID = "0123456789abcdef"
 
 
@@ -44,3 +46,22 @@ def hole(facts: list[Fact], since: int, upto: int) -> Fact:
 def sent(facts: Iterable[Fact], log_id: str = LOG_ID) -> FactBatch:
     """Return facts as a cabinet sends them."""
     return FactBatch(log_id=log_id, facts=thinned(list(facts)))
+
+
+def told(news: Iterable[NewFact], log_id: str = LOG_ID) -> list[Fact]:
+    """Return what a journal would make of facts, one a minute."""
+    facts, previous = [], GENESIS
+    for seq, new in enumerate(news, start=1):
+        fact = Fact(
+            seq=seq,
+            boot="b",
+            boottime_ms=60_000 * seq,
+            wall_ms=1_800_000_000_000 + 60_000 * seq,
+            clock="ntp",
+            kind=new.kind,
+            session=new.session,
+            body=msgspec.Raw(canonical(new.body)),
+        )
+        previous = link(previous, log_id, fact)
+        facts.append(msgspec.structs.replace(fact, hash=previous.hex()))
+    return facts

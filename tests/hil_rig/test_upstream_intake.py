@@ -1,4 +1,4 @@
-"""Promises of the intake: whatever the order, every fact stands once, on the cabinet's own history, and none is lost."""
+"""Promises of the intake: whatever the order, every fact stands once, on the history of its cabinet; none is lost."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_any_order_and_number_of_deliveries_gives_every_fact_once(groups: list[l
 def test_forged_facts_behind_a_gap_never_stand_at_the_end(
     groups: list[list[tuple[int, int]]], forgeries: list[tuple[int, tuple[int, int], bool]]
 ) -> None:
-    """What another history says behind a gap is put aside when the cabinet sends its own, and nothing is lost of both."""
+    """What another history says behind a gap is put aside when the cabinet sends its own; of both nothing is lost."""
     memory, forged = Memory(), set()
     for at, group in enumerate(groups):
         memory.take(*(part(*one) for one in group))
