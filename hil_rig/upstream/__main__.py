@@ -14,7 +14,7 @@ import aiomqtt
 
 from hil_rig.upstream.backend import Backend
 from hil_rig.upstream.connection import VERSIONS, Share, best_version
-from hil_rig.upstream.database import LostError
+from hil_rig.upstream.database import LostError, RefusedError
 from hil_rig.upstream.store import Store
 from hil_rig.upstream.workers import Workers
 
@@ -69,7 +69,7 @@ def main() -> int:
         number = options.number or 0
         share = Share(group, f"{options.name}-{number}", first=number == 0) if shared else None
         asyncio.run(_run(options, version, share))
-    except (LostError, aiomqtt.MqttError) as error:
+    except (LostError, RefusedError, aiomqtt.MqttError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -24,7 +24,7 @@ _START_S: Final = 20.0
 _STOP_S: Final = 10.0
 #: A cluster that nobody else uses, small; without flushes it survives its own end but no power cut.
 _SETTINGS: Final = ("listen_addresses=", "shared_buffers=32MB", "max_connections=40", "logging_collector=off")
-_NO_FLUSH: Final = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+_NO_FLUSH: Final = ("fsync=off", "full_page_writes=off")
 
 
 class PostgresError(RuntimeError):

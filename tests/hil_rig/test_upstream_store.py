@@ -170,6 +170,14 @@ def test_one_commit_is_all_or_nothing(postgres_store: Store) -> None:
     assert postgres_store.keep("n", batch(1, 2)) == 2
 
 
+@pytest.mark.bench
+@pytest.mark.needs("postgres")
+def test_a_commit_waits_for_the_log_of_the_database(postgres: Postgres) -> None:
+    """A server that is told to answer before it has written anything is told otherwise: an answer is a promise."""
+    with Store(postgres.database() + "&options=-csynchronous_commit%3Doff") as store:
+        assert store._run("SHOW synchronous_commit") == [("on",)]
+
+
 def test_a_batch_without_sense_is_refused(where: Path | str) -> None:
     """Whoever hands a batch over directly gets no further than a worker does."""
     with Store(where) as store:
@@ -184,6 +192,18 @@ def test_a_database_that_is_not_there_is_told(tmp_path: Path) -> None:
         Store(tmp_path / "no" / "such" / "directory" / "b.db")
     with pytest.raises(LostError):
         Store("postgresql://rig@127.0.0.1:1/none?connect_timeout=2")
+
+
+def test_tables_of_another_version_are_left_alone(where: Path | str) -> None:
+    """Nobody writes into tables that he does not know; the next version brings a way to get there."""
+    with Store(where) as store:
+        store.keep("n", batch(1, 2))
+        if isinstance(where, str):
+            store._run("COMMENT ON TABLE log IS 'pilenode 2'")
+        else:
+            store._run("PRAGMA user_version = 2")
+    with pytest.raises(RefusedError, match="another version"):
+        Store(where)
 
 
 # -- gaps and histories ----------------------------------------------------------------------------------------
