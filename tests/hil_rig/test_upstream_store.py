@@ -12,6 +12,7 @@ import pytest
 
 from hil_rig.power_cuts_writer import ended, reading, started
 from hil_rig.upstream import Store
+from hil_rig.upstream.bench import measure
 from hil_rig.upstream.database import LostError, RefusedError
 from hil_rig.upstream.presence import Latest
 from hil_rig.upstream.store import Answer, Heard
@@ -410,3 +411,11 @@ def test_many_logs_are_not_confirmed_unasked(where: Path | str) -> None:
         assert store.heads(3) == [(f"n{number}", LOG_ID, 2, FACTS[1].hash) for number in range(3)]
         assert store.heads(2) == []
         assert store.head("stranger", LOG_ID) == (0, NO_LINK)
+
+
+def test_the_bench_takes_whole_logs_into_both(where: Path | str) -> None:
+    """What is measured is complete at the end, and a fact at rest is larger than its body."""
+    row = measure("short", where, nodes=2, count=450)
+    assert (row.facts, row.good) == (900, True)
+    assert row.bytes > row.body_bytes > 300
+    assert 0 < row.index_bytes < row.bytes
