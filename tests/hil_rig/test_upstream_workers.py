@@ -13,8 +13,9 @@ import msgspec
 import pytest
 
 from hil_rig.broker import Broker
+from hil_rig.pki import Authority, SecureBroker, issue
 from hil_rig.upstream import Backend, BackendProcess, Store, intake
-from hil_rig.upstream.connection import Share, best_version, client
+from hil_rig.upstream.connection import Share, best_version, client, entered
 from hil_rig.upstream.hearing import NonsenseError, hear
 from hil_rig.upstream.postgres import Postgres
 from hil_rig.upstream.store import Heard
@@ -194,6 +195,33 @@ def test_the_version_is_found_out(kind: str, version: str) -> None:
         url = broker.url
     with pytest.raises(aiomqtt.MqttError):
         asyncio.run(best_version(url))
+
+
+@pytest.mark.bench
+@pytest.mark.needs("mosquitto")
+def test_a_worker_shows_a_certificate(tmp_path: Path) -> None:
+    """Over mutual TLS as over none; without its certificate it is not let in."""
+    authority = Authority("rig")
+    (tmp_path / "ca.pem").write_bytes(authority.pem)
+    certificate, key = issue(authority, tmp_path, "broker", host="127.0.0.1")
+    own, own_key = issue(authority, tmp_path, "backend")
+    with SecureBroker(tmp_path, tmp_path / "ca.pem", certificate, key) as secure, Store(tmp_path / "b.db") as store:
+        url = f"{secure.url}?ca={tmp_path}/ca.pem&certificate={own}&key={own_key}"
+
+        async def work() -> None:
+            async with entered(client(url, "5")) as cabinet:
+                await cabinet.publish(up("n", "ev"), pack(sent(FACTS[:5])), qos=1)
+            await until(lambda: store.complete("n", LOG_ID) == 5)
+
+        async def stranger() -> None:
+            with pytest.raises(aiomqtt.MqttError):
+                async with entered(client(f"{secure.url}?ca={tmp_path}/ca.pem", "5", timeout_s=2)):
+                    pass
+
+        asyncio.run(while_running([Backend(url, store, "5", Share("g", "0"))], work))
+        asyncio.run(stranger())
+    with pytest.raises(OSError, match="No such file"):
+        asyncio.run(best_version("mqtts://127.0.0.1:1?ca=/no/such/file"))
 
 
 # -- ends, outages, floods -------------------------------------------------------------------------------------
