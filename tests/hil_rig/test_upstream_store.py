@@ -175,7 +175,7 @@ def test_one_commit_is_all_or_nothing(postgres_store: Store) -> None:
 @pytest.mark.needs("postgres")
 def test_a_commit_waits_for_the_log_of_the_database(postgres: Postgres) -> None:
     """A server that is told to answer before it has written anything is told otherwise: an answer is a promise."""
-    with Store(postgres.database() + "&options=-csynchronous_commit%3Doff") as store:
+    with Store(postgres.database() + "%20-csynchronous_commit%3Doff") as store:
         assert store._run("SHOW synchronous_commit") == [("on",)]
 
 

@@ -270,7 +270,7 @@ def test_a_commit_that_has_begun_is_finished_and_told(broker: Broker, tmp_path: 
 @pytest.mark.needs("mosquitto")
 @pytest.mark.needs("postgres")
 def test_a_database_that_goes_away_and_comes_back(broker: Broker) -> None:
-    """While PostgreSQL is down nothing is confirmed; what waited is committed when it is back."""
+    """While PostgreSQL is down nothing is confirmed; what waited is committed when it is back. Nothing runs on."""
 
     async def main(postgres: Postgres, store: Store) -> None:
         async def work() -> None:
@@ -292,6 +292,10 @@ def test_a_database_that_goes_away_and_comes_back(broker: Broker) -> None:
     with Postgres() as postgres, Store(postgres.database()) as store:
         asyncio.run(main(postgres, store))
         assert store.complete("n", LOG_ID) == 9
+        assert postgres._process is not None
+        process = Path(f"/proc/{postgres._process.pid}")
+        assert process.exists()
+    assert not process.exists()
 
 
 @pytest.mark.bench
@@ -389,18 +393,3 @@ def test_what_makes_sense_is_heard() -> None:
     for payload in (pack(BATCH), msgspec.json.encode(BATCH)):
         assert hear(up("n", "ev"), payload) == Heard("n", BATCH)
     assert hear(up("m", "hello"), HELLO).node == "m"
-
-
-# -- PostgreSQL of a rig's own ---------------------------------------------------------------------------------
-
-
-@pytest.mark.bench
-@pytest.mark.needs("postgres")
-def test_a_cluster_ends_with_its_rig() -> None:
-    """Nothing of it is left running, and nobody but this machine could reach it."""
-    with Postgres() as postgres:
-        assert postgres.database() != postgres.database()
-        assert postgres._process is not None
-        process = postgres._process.pid
-        assert Path(f"/proc/{process}").exists()
-    assert not Path(f"/proc/{process}").exists()
