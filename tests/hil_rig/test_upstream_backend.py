@@ -237,3 +237,42 @@ def test_death_between_commit_and_acknowledgement_costs_nothing(tmp_path: Path, 
         finally:
             backend.stop()
             backend.store.close()
+
+
+@pytest.mark.bench
+@pytest.mark.needs("mosquitto")
+def test_a_backend_that_was_set_back_fills_itself(tmp_path: Path) -> None:
+    """Restored from an older copy it asks for what was confirmed since, and the cabinet still has it."""
+    path, copy = tmp_path / "b.db", tmp_path / "copy.db"
+
+    def restored(broker: Broker) -> BackendProcess:
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        copy.replace(path)
+        return BackendProcess(broker.url, path)
+
+    async def main(broker: Broker) -> None:
+        node = Node(tmp_path, broker.url)
+        await node.sessions.tick()
+        running = asyncio.create_task(node.sync.run())
+        try:
+            with BackendProcess(broker.url, path) as backend:
+                await node.until_acked(node.journal.status().last_seq)
+                backend.store._run("VACUUM INTO ?", str(copy))
+                await node.write(40)
+                await node.until_acked(last := node.journal.status().last_seq)
+            with restored(broker) as backend:
+                assert backend.store.complete("n", node.journal.status().log_id) < last
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+                running = asyncio.create_task(node.sync.run())  # a new connection begins with a hello
+                await node.until(lambda: backend.store.complete("n", node.journal.status().log_id) == last)
+                assert [row.fact.seq for row in backend.store.rows("n")] == list(range(1, last + 1))
+                assert backend.store.broken_link("n", node.journal.status().log_id) is None
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await node.journal.close()
+
+    with Broker(kind="mosquitto") as broker:
+        asyncio.run(main(broker))
