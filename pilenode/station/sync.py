@@ -219,15 +219,15 @@ class Sync:
             await self._journal.renounce(ack.log_id, f"the backend holds {ack.upto} with another link")
 
     async def _send_facts(self, link: Link) -> None:
-        self._wanted = None
         await self._greet(link)
         status, timing = self._journal.status(), self._timing
         window = Window(
             acked=status.acked_seq, sent=status.acked_seq, timeout_s=timing.ack_timeout_s, mark=status.last_seq
         )
         self._drain = Drain(self._journal, window, Pace(timing.drain_bytes_s), Patience(timing.telemetry_s), self._warn)
-        if self._wanted is not None:
-            self._drain.resend(self._wanted)
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None:
+            self._drain.resend(wanted)
         await self._drain.run(link)
 
     async def _greet(self, link: Link) -> None:
