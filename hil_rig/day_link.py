@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final, cast
 import aiomqtt
 import msgspec
 
-from hil_rig.upstream.store import Store
+from hil_rig.upstream.store import Heard, Store
 from pilenode import clock
-from pilenode.upstream.contract import Ack, Hello, Live, Time, down
+from pilenode.upstream.contract import Hello, Live, Time, down
 from pilenode.upstream.dialect import Version
 from pilenode.upstream.mqtt_link import MqttLink
 from pilenode.upstream.packing import unpack
@@ -87,18 +87,13 @@ class _Desk:
         if leaf == "hello":
             hello = msgspec.json.decode(payload, type=Hello)
             self.send("time", msgspec.json.encode(Time(wall_ms=clock.wall_ms(), asked_ms=hello.asked_ms)))
-            self._store.greet(self._node, hello)
-            self._confirm(hello.log_id)
+            self.send("ack", msgspec.json.encode(self._store.greet(self._node, hello)))
         elif leaf == "ev":
             batch = unpack(payload)
             self._up.batches.append(len(batch.facts))
-            self._store.keep(self._node, batch)
-            self._confirm(batch.log_id)
+            (answer,) = self._store.commit([Heard(self._node, batch)])
+            self.send("ack", msgspec.json.encode(answer.ack))
         return 0
-
-    def _confirm(self, log_id: str) -> None:
-        upto, digest = self._store.head(self._node, log_id)
-        self.send("ack", msgspec.json.encode(Ack(log_id=log_id, upto=upto, hash=digest)))
 
     def send(self, leaf: str, payload: bytes) -> None:
         """Send something to the cabinet."""
