@@ -22,7 +22,7 @@ PROFILE: Final = (3, 2, 1, 1, 1, 2, 4, 6, 5, 4, 4, 6, 8, 6, 4, 4, 5, 8, 12, 14, 
 #: Kinds of made-up sessions (``hil_rig.synthetic_events``) whose charger may be fitted here, and how often.
 _KINDS: Final = ("normal", "normal", "normal", "small", "precharge", "derate", "two_step", "hold", "top_off", "pulse")
 #: A charger that draws more would be cut by the port's own limit of 6 A; a margin for its meter.
-_MOST_A: Final = 5.5
+MOST_A: Final = 5.5
 #: Shares of all people: a charger that stays off after a pause; who gives up waiting, and after how long on average.
 LATCHING: Final = 0.12
 _IMPATIENT, _PATIENCE_S = 0.1, 1.5 * HOUR_S
@@ -52,7 +52,7 @@ def chargers(count: int, seed: int) -> list[Curve]:
     while len(found) < count:
         number += 1
         _, curve, _ = generate(number, _KINDS[number % len(_KINDS)])
-        if max(curve.amps) <= _MOST_A:
+        if max(curve.amps) <= MOST_A:
             found.append(curve)
     return found
 
@@ -60,7 +60,7 @@ def chargers(count: int, seed: int) -> list[Curve]:
 def stored_chargers() -> list[Curve]:
     """Return the stored charges that end by themselves (``hil_rig.curves``) and that such a port can carry."""
     normal = [name for name, label in curves.labels().items() if label["expect"] == "full"]
-    return [curve for curve in map(curves.load, normal) if max(curve.amps) <= _MOST_A]
+    return [curve for curve in map(curves.load, normal) if max(curve.amps) <= MOST_A]
 
 
 def people(count: int, hours: float, fleet: list[Curve], seed: int, *, from_hour: float = 0.0) -> list[Person]:

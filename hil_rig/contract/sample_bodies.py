@@ -32,6 +32,7 @@ from pilenode.upstream.facts_journal import FactsRemoved, LogSalvaged, Removed
 from pilenode.upstream.facts_ledger import Inspected, LedgerUpdated, LockLifted, LockSet
 from pilenode.upstream.facts_load import BudgetSet, QueueLeft, StartQueued
 from pilenode.upstream.facts_money import Payment, TariffSet, Usage, UsageMark, UsagePiece
+from pilenode.upstream.facts_process import GuardStarted, Stopped
 from pilenode.upstream.facts_time import Anchor
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ _MARK: Final = UsageMark(wall_ms=_WALL_MS, boottime_ms=210_000, trusted=True, re
 _OVER: Final = Fault(guard_boot=_GUARD, event=17, age_ms=140, port=2, code="over_temperature", detail="81.2 °C")
 
 BODIES: Final[Mapping[FactKind, Body]] = {
-    FactKind.BOOT: Boot(version="0.1.0"),
+    FactKind.BOOT: Boot(version="0.1.0", reason="power", silent_ms=5_400_000),
+    FactKind.STOPPED: Stopped(reason="signal"),
+    FactKind.GUARD_STARTED: GuardStarted(guard_boot=_GUARD, before="g-41d07e2b", reason="restart", age_ms=400),
     FactKind.SESSION_STARTED: SessionStarted(
         order="o-1",
         port=1,

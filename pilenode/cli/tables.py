@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from pilenode.cli.terminal import Terminal
-    from pilenode.ipc.messages import ClockStatus, PeriodicTest, PortSnapshot, SessionRecord, Snapshot, StatusReply
+    from pilenode.ipc.messages import (
+        BootShown,
+        ClockStatus,
+        PeriodicTest,
+        PortSnapshot,
+        SessionRecord,
+        Snapshot,
+        StatusReply,
+    )
 
 _NOTHING = "-"
 _NARROWEST = 80
@@ -41,6 +49,15 @@ _QUALITIES = {
     "rtc": ("硬件时钟", "hardware clock"),
     "server": ("平台授时", "told by the backend"),
     "ntp": ("网络授时", "network time"),
+}
+#: Words and colour of each ``pilenode.station.boot_reason.BootReason``.
+_BOOTS = {
+    "first": ("首次启动", "for the first time", "default"),
+    "power": ("断电或控制器失控后启动", "after the supply failed, or the machine hung", "yellow"),
+    "reboot": ("控制器重启", "the machine was started anew", "default"),
+    "restart": ("按要求重启", "asked to start anew", "default"),
+    "crash": ("进程异常中止后启动", "after the process was killed or failed", "red"),
+    "log_renewed": ("记录重建后启动", "after the log had to begin anew", "red"),
 }
 #: The system's own clock is said to differ from what is believed above this, ms.
 _AHEAD_MS = 1000
@@ -118,25 +135,8 @@ def _head(terminal: Terminal, reply: StatusReply) -> Table:
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     grid.add_row(pick("机柜", "Cabinet"), f"{reply.node}  pilenode {reply.version}")
-    grid.add_row(pick("保护", "Guard"), _guard(terminal, reply.guard))
-    for index, line in enumerate(_upstream(terminal, reply)):
-        grid.add_row("" if index else pick("上行", "Upstream"), line)
-    grid.add_row(
-        pick("待发", "Outbox"),
-        pick(
-            f"{reply.outbox} 条待确认（最新 {reply.last_seq}，已确认 {reply.acked_seq}）",
-            f"{reply.outbox} facts to be confirmed (newest {reply.last_seq}, confirmed {reply.acked_seq})",
-        ),
-    )
-    problem = reply.journal_problem or ""
-    journal = (
-        Styled(pick("正常", "good"), "green")
-        if reply.journal_ok
-        else Styled(f"{pick('故障', 'failed')} {problem}", "red")
-    )
-    grid.add_row(pick("记录", "Journal"), journal)
-    if reply.clock is not None:
-        grid.add_row(pick("时钟", "Clock"), _clock(terminal, reply.clock))
+    for title, told_of in _vitals(terminal, reply):
+        grid.add_row(title, told_of)
     if reply.load is not None and reply.load.queue:
         places = "  ".join(f"{one.position}: {one.order} → {one.port}" for one in reply.load.queue)
         waits = pick(f"{len(reply.load.queue)} 个等候", f"{len(reply.load.queue)} waiting")
@@ -158,6 +158,33 @@ def _head(terminal: Terminal, reply: StatusReply) -> Table:
     return grid
 
 
+def _vitals(terminal: Terminal, reply: StatusReply) -> Iterator[tuple[str, Styled | str]]:
+    """Yield how guard is, why station started, whether facts can be written and sent, and how well they are dated."""
+    pick = terminal.pick
+    yield pick("保护", "Guard"), _guard(terminal, reply.guard)
+    if reply.boot is not None:
+        yield pick("启动", "Started"), _boot(terminal, reply.boot)
+    for index, line in enumerate(_upstream(terminal, reply)):
+        yield "" if index else pick("上行", "Upstream"), line
+    yield (
+        pick("待发", "Outbox"),
+        pick(
+            f"{reply.outbox} 条待确认（最新 {reply.last_seq}，已确认 {reply.acked_seq}）",
+            f"{reply.outbox} facts to be confirmed (newest {reply.last_seq}, confirmed {reply.acked_seq})",
+        ),
+    )
+    yield pick("记录", "Journal"), _journal(terminal, reply)
+    if reply.clock is not None:
+        yield pick("时钟", "Clock"), _clock(terminal, reply.clock)
+
+
+def _journal(terminal: Terminal, reply: StatusReply) -> Styled:
+    """Return whether facts can be written and read, and if not, why."""
+    if reply.journal_ok:
+        return Styled(terminal.pick("正常", "good"), "green")
+    return Styled(f"{terminal.pick('故障', 'failed')} {reply.journal_problem or ''}", "red")
+
+
 def _clock(terminal: Terminal, clock: ClockStatus) -> Styled:
     """Return what is believed of the time, how wrong it may be, and by how much the system's own clock differs."""
     zh, en = _QUALITIES.get(clock.quality, (clock.quality, clock.quality))
@@ -174,6 +201,16 @@ def _clock(terminal: Terminal, clock: ClockStatus) -> Styled:
         ago = duration(max(0, clock.anchor_age_ms) / 1000)
         parts.append(terminal.pick(f"锚点 {ago} 前", f"anchored {ago} ago"))
     return Styled("  ".join(parts), "yellow" if clock.uncertainty_ms is None else "green")
+
+
+def _boot(terminal: Terminal, boot: BootShown) -> Styled:
+    """Return why station started, and for how long nothing had been written then."""
+    zh, en, style = _BOOTS.get(boot.reason, (boot.reason, boot.reason, "default"))
+    words = f"{terminal.pick(zh, en)} [{boot.reason}]"
+    if boot.silent_ms is not None:
+        before = duration(boot.silent_ms / 1000)
+        words += terminal.pick(f"  此前最后一条记录早 {before}", f"  newest fact before it: {before} earlier")
+    return Styled(words, style)
 
 
 def _readers(terminal: Terminal, reply: StatusReply) -> Styled:

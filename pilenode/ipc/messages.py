@@ -543,6 +543,13 @@ class CardsReport(msgspec.Struct, frozen=True, kw_only=True):
     debt_fen: int = 0  # of all cards, not known to the backend
 
 
+class BootShown(msgspec.Struct, frozen=True, kw_only=True):
+    """Why station started, and for how long nothing had been written then (``pilenode.upstream.facts.Boot``)."""
+
+    reason: str  # "first", "power", "reboot", "restart", "crash", "log_renewed"
+    silent_ms: int | None
+
+
 class ConfigShown(msgspec.Struct, frozen=True, kw_only=True):
     """Where desired configuration stands, as versions; 0 is the cabinet's own file alone.
 
@@ -588,6 +595,7 @@ class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     clock: ClockStatus | None = None
     readers: list[ReaderReport] = []
     cards: CardsReport | None = None
+    boot: BootShown | None = None  # None: not on record yet
     config: ConfigShown | None = None
 
 

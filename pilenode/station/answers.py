@@ -9,6 +9,7 @@ import msgspec
 from pilenode import __version__
 from pilenode.ipc.codec import MAX_FRAME
 from pilenode.ipc.messages import (
+    BootShown,
     ControlReply,
     ControlRequest,
     Facts,
@@ -155,6 +156,7 @@ class Answers:
         trouble = None
         if self.upstream is not None:
             trouble = self.upstream[0].problem if protocol is None else self.upstream[1].problem
+        boot = self._controller.boot
         return StatusReply(
             node=self._node,
             version=__version__,
@@ -180,6 +182,7 @@ class Answers:
             clock=self.timekeeper.status() if self.timekeeper is not None else None,
             readers=self.cards.readers() if self.cards is not None else [],
             cards=self.cards.report() if self.cards is not None else None,
+            boot=None if boot is None else BootShown(reason=boot.reason, silent_ms=boot.silent_ms),
             config=self.desired.shown() if self.desired is not None else None,
         )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from pilenode import __version__
+from pilenode.station.boot_reason import boot_reason
 from pilenode.station.entries import JournalConflictError, JournalFailedError, NewFact
 from pilenode.station.session import gone_on, paused, restore
 from pilenode.station.settle import checkpoint, leg_end, settle
@@ -42,7 +43,7 @@ class Book:
         self._terms = terms
         self._at = at
         self._failed = False  # already said in the log
-        self._booted = False
+        self.boot: Boot | None = None  # what was recorded of the start of this process
         self._recover_at_s = 0.0
 
     def on(self, port: int) -> OpenSession | None:
@@ -79,9 +80,8 @@ class Book:
             self._recover_at_s = now + _RECOVER_S
             self.stale = True  # what comes back may be less, or more, than what was known
             await self._journal.recover()
-        if not self._booted:
-            await self._journal.append([NewFact(FactKind.BOOT, Boot(version=__version__))])
-            self._booted = True
+        if self.boot is None:
+            await self._record_start()
         if not self.stale:
             return False
         durable = [restore(facts) for facts in await self._journal.open_sessions()]
@@ -91,6 +91,13 @@ class Book:
             self._failed = False
             log.info("journal works again")
         return True
+
+    async def _record_start(self) -> None:
+        reason, silent_ms = boot_reason(await self._journal.last_run(), self._at())
+        boot = Boot(version=__version__, reason=reason, silent_ms=silent_ms)
+        await self._journal.append([NewFact(FactKind.BOOT, boot)])
+        self.boot = boot
+        log.info("start", reason=reason.value, silent_ms=silent_ms)
 
     def _newer(self, durable: OpenSession) -> OpenSession:
         mine = self.sessions.get(durable.session)

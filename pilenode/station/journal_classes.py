@@ -31,6 +31,8 @@ EVENTS: Final = frozenset(
         FactKind.COMMAND_RESULT,
         FactKind.ACT_REFUSED,
         FactKind.FACTS_REMOVED,
+        FactKind.STOPPED,
+        FactKind.GUARD_STARTED,
         FactKind.CONFIG_REFUSED,
     }
 )

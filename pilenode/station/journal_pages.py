@@ -12,6 +12,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -205,8 +207,13 @@ _GAP: Final = (None, int, bytes)
 
 
 def is_fact(values: list[Value]) -> bool:
-    """Return whether a row looks exactly like one of ``fact``."""
-    return _looks_like(values, _FACT)
+    """Return whether a row looks exactly like one of ``fact``. Its body is JSON, or no index would take it again."""
+    if not _looks_like(values, _FACT):
+        return False
+    try:
+        return isinstance(msgspec.json.decode(str(values[8])), dict)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return False
 
 
 def is_gap(values: list[Value]) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from pilenode.station import schema
+from pilenode.station.boot_reason import LastRun
 from pilenode.station.journal_check import link_at
 from pilenode.station.journal_classes import PATIENT, words
 from pilenode.station.journal_rows import first, session_facts, to_fact
@@ -111,8 +112,18 @@ class JournalReads(ABC):
         return await self._read(query)
 
     async def newest_of(self, kind: FactKind) -> Fact | None:
-        """Return the newest fact of a kind."""
+        """Return the newest fact of a kind, which is not that of readings."""
         return await self._read(lambda db: first(db, schema.NEWEST_OF, kind))
+
+    async def last_run(self) -> LastRun:
+        """Return what the log holds of the run before, all of one moment."""
+
+        def query(db: sqlite3.Connection) -> LastRun:
+            last = db.execute(schema.NEWEST).fetchone()
+            boot, stopped = (first(db, schema.NEWEST_OF, kind) for kind in (FactKind.BOOT, FactKind.STOPPED))
+            return LastRun(None if last is None else to_fact(last), boot, stopped, first(db, schema.BEGAN))
+
+        return await self._read(query)
 
     async def anchors(self, boots: Iterable[str]) -> list[Fact]:
         """Return the anchors of those boots."""
@@ -122,7 +133,10 @@ class JournalReads(ABC):
     async def facts(self, kinds: Sequence[str], after: int, limit: int) -> list[Fact]:
         """Return the oldest facts of ``kinds`` above ``after``; with ``removed`` also what stands for holes."""
         wanted = msgspec.json.encode(list(kinds)).decode()
-        query = schema.OF_KINDS_AND_HOLES if FactKind.REMOVED in kinds else schema.OF_KINDS
+        if FactKind.CHECKPOINT in kinds:
+            query = schema.OF_ALL_THAT if FactKind.REMOVED in kinds else schema.OF_KINDS_AND_READINGS
+        else:
+            query = schema.OF_KINDS_AND_HOLES if FactKind.REMOVED in kinds else schema.OF_KINDS
         return await self._read(lambda db: [to_fact(row) for row in db.execute(query, (wanted, after, limit))])
 
     async def link_at(self, seq: int) -> str | None:

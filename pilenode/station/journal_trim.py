@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from pilenode.station.entries import NewFact
-from pilenode.station.journal_classes import EVENTS, OF_SESSION, TELEMETRY, words
+from pilenode.station.journal_classes import EVENTS, words
 from pilenode.upstream.facts import FactKind
 from pilenode.upstream.facts_journal import FactsRemoved
 
@@ -25,26 +25,49 @@ if TYPE_CHECKING:
 BATCH: Final = 2000
 DAY_MS: Final = 86_400_000
 
-#: The first fact that is surely younger than that; everything before it is at least as old.
-_YOUNG: Final = "SELECT seq FROM fact WHERE seq > ? AND clock != 'none' AND wall_ms >= ? ORDER BY seq LIMIT 1"
-#: Readings up to a ``seq``, oldest first, without the newest one of a session that has no end.
-_READINGS: Final = f"""
-    SELECT seq FROM fact AS old WHERE kind IN (SELECT value FROM json_each('{words(TELEMETRY)}')) AND seq <= ?1
+#: The first fact but readings that is surely younger than that, and the trusted one before it. The clock was the same
+#: between them, or an anchor would stand there.
+_YOUNG: Final = """
+    SELECT seq FROM fact INDEXED BY trusted WHERE clock != 'none' AND kind != 'checkpoint' AND wall_ms >= ?1
+    ORDER BY seq LIMIT 1
+"""
+_BEFORE: Final = """
+    SELECT seq FROM fact INDEXED BY trusted WHERE clock != 'none' AND kind != 'checkpoint' AND seq < ?1
+    ORDER BY seq DESC LIMIT 1
+"""
+#: The first young fact between two; everything before it is at least as old.
+_FIRST_YOUNG: Final = """
+    SELECT seq FROM fact WHERE seq > ?1 AND seq < ?2 AND clock != 'none' AND wall_ms >= ?3 ORDER BY seq LIMIT 1
+"""
+#: Readings between two facts (1, 3), oldest first, without the newest one of a session that has no end.
+_READINGS: Final = """
+    SELECT seq FROM fact AS old WHERE kind = 'checkpoint' AND seq > ?3 AND seq <= ?1
     AND (
         EXISTS (SELECT 1 FROM fact WHERE kind = 'session_ended' AND session = old.session)
         OR EXISTS (SELECT 1 FROM fact WHERE kind = 'checkpoint' AND session = old.session AND seq > old.seq)
     )
     ORDER BY seq LIMIT ?2
-"""  # noqa: S608 - made of our own words
+"""
+_TRIMMED: Final = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'trimmed'"
+_NOW_TRIMMED: Final = "UPDATE meta SET value = ? WHERE key = 'trimmed'"
 _EVENTS: Final = f"""
-    SELECT seq FROM fact WHERE kind IN (SELECT value FROM json_each('{words(EVENTS)}')) AND seq <= ?1
-    ORDER BY seq LIMIT ?2
-"""  # noqa: S608 - as above
-_SESSIONS: Final = f"""
-    SELECT seq FROM fact WHERE session IN
-        (SELECT session FROM fact WHERE kind = 'session_ended' AND seq <= ?1 ORDER BY seq LIMIT ?2)
-    AND kind IN (SELECT value FROM json_each('{words(OF_SESSION | TELEMETRY)}')) AND seq <= ?1
-"""  # noqa: S608 - as above
+    SELECT seq FROM fact WHERE kind IN (SELECT value FROM json_each('{words(EVENTS)}')) AND kind != 'checkpoint'
+    AND seq <= ?1 ORDER BY seq LIMIT ?2
+"""  # noqa: S608 - made of our own words
+#: Whole sessions that ended up to a ``seq``: each part by its own index.
+_SESSIONS: Final = """
+    WITH over AS (
+        SELECT seq AS upto, session,
+        (SELECT seq FROM fact WHERE kind = 'session_started' AND session = ended.session) AS since
+        FROM fact AS ended WHERE kind = 'session_ended' AND kind != 'checkpoint' AND seq <= ?1 ORDER BY seq LIMIT ?2
+    )
+    SELECT upto FROM over
+    UNION ALL SELECT since FROM over WHERE since NOTNULL
+    UNION ALL SELECT fact.seq FROM over JOIN fact ON fact.session = over.session AND fact.seq <= ?1
+    AND fact.kind IN ('leg_ended', 'leg_started', 'session_modified')
+    UNION ALL SELECT fact.seq FROM over CROSS JOIN fact NOT INDEXED
+    ON fact.seq > over.since AND fact.seq < over.upto AND fact.session = over.session AND fact.kind = 'checkpoint'
+"""
 #: A session has at most so many facts besides its readings; whole sessions go.
 _SESSIONS_AT_ONCE: Final = 50
 
@@ -60,7 +83,7 @@ class Trim:
 
     def __call__(self, connection: sqlite3.Connection) -> tuple[Sequence[NewFact], int]:
         """Take out what may go, within a transaction; return the fact about it, and how many went."""
-        seqs = _found(connection, _READINGS, 2**62, BATCH) if self.room else self._aged(connection)
+        seqs = _readings(connection, 2**62) if self.room else self._aged(connection)
         if not seqs:
             return (), 0
         unconfirmed = sum(seq > self.acked for seq in seqs)
@@ -71,7 +94,7 @@ class Trim:
         return (NewFact(FactKind.FACTS_REMOVED, body),), len(seqs)
 
     def _aged(self, connection: sqlite3.Connection) -> list[int]:
-        readings = _found(connection, _READINGS, self._limit(connection, self.policy.telemetry_days), BATCH)
+        readings = _readings(connection, self._limit(connection, self.policy.telemetry_days))
         limit = self._limit(connection, self.policy.record_days)
         events = _found(connection, _EVENTS, limit, BATCH)
         sessions = _found(connection, _SESSIONS, limit, _SESSIONS_AT_ONCE)
@@ -79,8 +102,22 @@ class Trim:
 
     def _limit(self, connection: sqlite3.Connection, days: int) -> int:
         """Return the newest fact that is confirmed and at least so many days old."""
-        row = connection.execute(_YOUNG, (0, self.wall_ms - days * DAY_MS)).fetchone()
-        return 0 if row is None else min(self.acked, int(row[0]) - 1)
+        limit_ms = self.wall_ms - days * DAY_MS
+        young = connection.execute(_YOUNG, (limit_ms,)).fetchone()
+        if young is None:
+            return 0
+        before = connection.execute(_BEFORE, (young[0],)).fetchone() or (0,)
+        first = connection.execute(_FIRST_YOUNG, (before[0], young[0], limit_ms)).fetchone() or young
+        return min(self.acked, int(first[0]) - 1)
+
+
+def _readings(connection: sqlite3.Connection, upto: int) -> list[int]:
+    """Return the oldest readings that may go, and remember that the next ones lie behind them."""
+    (after,) = connection.execute(_TRIMMED).fetchone()
+    seqs = [row[0] for row in connection.execute(_READINGS, (upto, BATCH, after))]
+    if seqs:
+        connection.execute(_NOW_TRIMMED, (str(seqs[-1]),))
+    return seqs
 
 
 def _found(connection: sqlite3.Connection, query: str, upto: int, limit: int) -> list[int]:

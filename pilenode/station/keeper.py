@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from pilenode.ipc.messages import Amend, Grant, Refused, Release, Renew
-from pilenode.station.entries import JournalFailedError
+from pilenode.station.boot_reason import guard_started
+from pilenode.station.entries import JournalFailedError, NewFact
 from pilenode.station.faults import fault_facts
 from pilenode.station.follow import decide, strangers
 from pilenode.station.house import End, GoOn, Held, Wait, fit, lost
@@ -25,14 +26,13 @@ from pilenode.station.metering import marked
 from pilenode.station.plans import Over
 from pilenode.station.session import LIVE, Ending, Moment, paused, span_ms
 from pilenode.station.settle import leg_end
-from pilenode.upstream.facts import LegStarted
+from pilenode.upstream.facts import FactKind, LegStarted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from pilenode.ipc.messages import PortSnapshot, Snapshot
     from pilenode.station.book import Book
-    from pilenode.station.entries import NewFact
     from pilenode.station.guard_link import GuardLink
     from pilenode.station.house import House
     from pilenode.station.journal import Journal
@@ -134,11 +134,15 @@ class Keeper:
             await self._guard.request(Renew(port=port, session=lease, ttl_s=self._terms.lease_s))
 
     async def _faults(self, news: News) -> tuple[list[NewFact], int]:
-        """Return the facts of guard's fault events that are none yet, and the newest event looked at."""
-        boot, newest = self._fault_event
+        """Return the facts of what guard told and of guard itself that are none yet, and the newest event looked at."""
+        (boot, newest), facts = self._fault_event, []
         if boot != news.snapshot.guard_boot:
             newest = await self._journal.last_guard_event(news.snapshot.guard_boot)
-        return fault_facts(news, newest, self._ordered), max([newest, *(event.seq for event in news.events)])
+            known = await self._journal.newest_of(FactKind.GUARD_STARTED)
+            started = guard_started(news.snapshot, known, to_moment(self._stamp()))
+            facts = [] if started is None else [NewFact(FactKind.GUARD_STARTED, started)]
+        facts += fault_facts(news, newest, self._ordered)
+        return facts, max([newest, *(event.seq for event in news.events)])
 
     # -- what the house says ---------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
@@ -31,7 +32,7 @@ from pilenode.station.desired_keeper import DesiredKeeper
 from pilenode.station.desired_start import choose
 from pilenode.station.desired_store import FOLDER, DesiredStore
 from pilenode.station.energy import Counter, counter_of
-from pilenode.station.entries import JournalPolicy
+from pilenode.station.entries import JournalConflictError, JournalFailedError, JournalPolicy, NewFact
 from pilenode.station.gate import gate_of
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import CabinetHouse
@@ -48,6 +49,8 @@ from pilenode.station.terms import Terms
 from pilenode.station.tests_runner import Prover
 from pilenode.station.timekeeper import Timekeeper, WallClock
 from pilenode.station.windows import hours_of
+from pilenode.upstream.facts import FactKind
+from pilenode.upstream.facts_process import Stopped
 from pilenode.upstream.mqtt import MqttUpstream
 
 if TYPE_CHECKING:
@@ -61,6 +64,8 @@ EXIT_BUG: Final = 1
 EXIT_CANNOT_START: Final = 2
 
 JOURNAL_FILE: Final = "journal.db"
+#: How long the end may wait for the storage to take the fact of it, seconds.
+_FAREWELL_S: Final = 1.0
 _MB: Final = 1024 * 1024
 
 
@@ -124,6 +129,7 @@ class Station:
         self._log = structlog.get_logger()
         self._notifier = Notifier()
         self._stop = asyncio.Event()
+        self._why = ""  # it ends (``facts_process.Stopped``)
         self._log_id = ""
         self._wall = WallClock()
         self._journal = Journal(
@@ -187,7 +193,7 @@ class Station:
             sessions=self._sessions,
             gate=gate_of(self._config),
             connected=self._connected,
-            restart=self._stop.set,
+            restart=partial(self.end, "configuration"),
             trial_s=desired_keeper.TRIAL_S,
         )
         self._answers.desired = self._desired
@@ -199,7 +205,7 @@ class Station:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._unhandled)
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self.end, "signal")
         try:
             await self._timekeeper.prepare()  # before the first fact is stamped
             await self._sessions.tick()
@@ -216,6 +222,11 @@ class Station:
             await self._control.close()
             await self._guard.close()
             await self._journal.close()
+
+    def end(self, why: str) -> None:
+        """End in order. The first reason counts."""
+        self._why = self._why or why
+        self._stop.set()
 
     async def _work(self) -> int:
         self._log.info("station runs", node=self._config.node.id, log_id=self._journal.status().log_id)
@@ -242,8 +253,18 @@ class Station:
             if failure is not None:
                 self._log.error("bug, station ends and leases run on", exc_info=failure)
                 return EXIT_BUG
-        self._log.info("station stops, leases run on")
+        self._log.info("station stops, leases run on", reason=self._why)
+        await self._record_stop()
         return EXIT_OK
+
+    async def _record_stop(self) -> None:
+        """Leave in the log that this is an end in order. A storage that takes nothing is not waited for."""
+        stopped = NewFact(FactKind.STOPPED, Stopped(reason=self._why))
+        try:
+            async with asyncio.timeout(_FAREWELL_S):
+                await self._journal.append([stopped])
+        except (JournalFailedError, JournalConflictError, TimeoutError) as error:
+            self._log.warning("end not recorded", problem=str(error))
 
     async def _keep_step(self) -> None:
         poll_s = self._config.station.poll_s
@@ -259,7 +280,7 @@ class Station:
         log_id = self._journal.status().log_id
         if log_id and self._log_id and log_id != self._log_id:
             self._log.error("the log is a new one, station starts anew", old=self._log_id, new=log_id)
-            self._stop.set()
+            self.end("new_log")
         self._log_id = self._log_id or log_id
 
     async def _catch_up(self) -> bool:

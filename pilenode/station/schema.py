@@ -125,6 +125,20 @@ MIGRATIONS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "INSERT INTO meta VALUES ('removed', '0')",
         ),
     ),
+    (
+        # Readings are most of what is written, and every index would be one more page with every commit
+        # (``hil_rig.day``): none has them. What is asked of them is near a known place of the log. Up to ``trimmed``
+        # they are taken out, but for the one that a session without an end still needed then.
+        "0006_readings",
+        (
+            "DROP INDEX readings_of_session",
+            "DROP INDEX kinds",
+            "DROP INDEX trusted",
+            "CREATE INDEX kinds ON fact (kind, seq) WHERE kind != 'checkpoint'",
+            "CREATE INDEX trusted ON fact (seq, wall_ms) WHERE clock != 'none' AND kind != 'checkpoint'",
+            "INSERT INTO meta VALUES ('trimmed', '0')",
+        ),
+    ),
 )
 
 INSERT: Final = """
@@ -132,6 +146,9 @@ INSERT: Final = """
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 HEAD: Final = "SELECT seq, hash FROM fact ORDER BY seq DESC LIMIT 1"
+NEWEST: Final = "SELECT * FROM fact ORDER BY seq DESC LIMIT 1"
+#: What a log begins with that had to take the place of another one. An older such fact may have been carried over.
+BEGAN: Final = "SELECT * FROM fact WHERE seq = 1 AND kind = 'log_salvaged'"
 LAST: Final = "SELECT seq FROM fact ORDER BY seq DESC LIMIT 1"
 META: Final = "SELECT key, value FROM meta"
 ACKNOWLEDGE: Final = "UPDATE meta SET value = ? WHERE key = 'acked'"
@@ -159,7 +176,10 @@ OPEN_STARTS: Final = """
     (SELECT 1 FROM fact AS ended WHERE ended.kind = 'session_ended' AND ended.session = started.session)
     ORDER BY seq
 """
-LAST_READING: Final = "SELECT * FROM fact WHERE kind = 'checkpoint' AND session = ? ORDER BY seq DESC LIMIT 1"
+#: The newest reading of a session (1) between two facts (2, 3), looked for from the later one back.
+LAST_READING: Final = """
+    SELECT * FROM fact WHERE kind = 'checkpoint' AND session = ?1 AND seq > ?2 AND seq < ?3 ORDER BY seq DESC LIMIT 1
+"""
 #: What became of a session between its start and its end, without its readings.
 TURNS: Final = """
     SELECT * FROM fact WHERE kind IN ('leg_ended', 'leg_started', 'session_modified') AND session = ? ORDER BY seq
@@ -182,19 +202,31 @@ LAST_TESTS: Final = """
     SELECT * FROM fact WHERE seq IN
     (SELECT max(seq) FROM fact WHERE kind = 'tested' GROUP BY json_extract(body, '$.test'))
 """
-#: The newest fact whose wall time was trusted, and the newest of one kind.
-NEWEST_TRUSTED: Final = "SELECT * FROM fact INDEXED BY trusted WHERE clock != 'none' ORDER BY seq DESC LIMIT 1"
-NEWEST_OF: Final = "SELECT * FROM fact WHERE kind = ? ORDER BY seq DESC LIMIT 1"
+#: The newest fact whose wall time was trusted: one that is no reading, or a reading after it. Of a long time without a
+#: clock only the newest readings are looked through.
+NEWEST_TRUSTED: Final = """
+    WITH other AS (
+        SELECT seq FROM fact INDEXED BY trusted WHERE clock != 'none' AND kind != 'checkpoint' ORDER BY seq DESC LIMIT 1
+    ), late AS (
+        SELECT seq, clock FROM fact WHERE seq > coalesce((SELECT seq FROM other), 0) ORDER BY seq DESC LIMIT 5000
+    )
+    SELECT * FROM fact WHERE seq = coalesce(
+        (SELECT seq FROM late WHERE clock != 'none' ORDER BY seq DESC LIMIT 1), (SELECT seq FROM other)
+    )
+"""
+#: The newest of one kind, which is not that of readings.
+NEWEST_OF: Final = "SELECT * FROM fact WHERE kind = ? AND kind != 'checkpoint' ORDER BY seq DESC LIMIT 1"
 #: The anchors of some boots; the boots as a JSON list.
 ANCHORS: Final = """
-    SELECT * FROM fact WHERE kind = 'anchor' AND boot IN (SELECT value FROM json_each(?)) ORDER BY seq
+    SELECT * FROM fact WHERE kind = 'anchor' AND kind != 'checkpoint'
+    AND boot IN (SELECT value FROM json_each(?)) ORDER BY seq
 """
-#: Facts of some kinds after a ``seq``, oldest first; the kinds as a JSON list.
-OF_KINDS: Final = """
-    SELECT * FROM fact WHERE kind IN (SELECT value FROM json_each(?1)) AND seq > ?2 ORDER BY seq LIMIT ?3
-"""
+_KINDS: Final = "SELECT * FROM fact WHERE kind IN (SELECT value FROM json_each(?1)) AND seq > ?2"
+#: Facts of some kinds after a ``seq``, oldest first; the kinds as a JSON list. With readings the whole log is walked.
+OF_KINDS: Final = f"{_KINDS} AND kind != 'checkpoint' ORDER BY seq LIMIT ?3"
+OF_KINDS_AND_READINGS: Final = f"{_KINDS} ORDER BY seq LIMIT ?3"
 #: The same with the holes.
 OF_KINDS_AND_HOLES: Final = f"""
-    SELECT * FROM fact WHERE kind IN (SELECT value FROM json_each(?1)) AND seq > ?2
-    UNION ALL {_HOLES} WHERE upto > ?2 ORDER BY seq LIMIT ?3
-"""  # noqa: S608 - as above
+    {_KINDS} AND kind != 'checkpoint' UNION ALL {_HOLES} WHERE upto > ?2 ORDER BY seq LIMIT ?3
+"""
+OF_ALL_THAT: Final = f"{_KINDS} UNION ALL {_HOLES} WHERE upto > ?2 ORDER BY seq LIMIT ?3"

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from pilenode.station.session import OpenSession
     from pilenode.station.terms import Terms
     from pilenode.station.wallclock import Stamp
-    from pilenode.upstream.facts import Fact
+    from pilenode.upstream.facts import Boot, Fact
     from pilenode.upstream.facts_load import QueueLeft, StartQueued
 
 #: How a session is paid unless it was paid in advance.
@@ -115,6 +115,11 @@ class Sessions:
         self._turn = asyncio.Lock()
         self._book = Book(journal, terms, lambda: to_moment(now()))
         self._keeper = Keeper(journal, guard, self._book, terms, house, now, self.tests_ordered)
+
+    @property
+    def boot(self) -> Boot | None:
+        """Return what is on record of the start of this process, None while nothing is."""
+        return self._book.boot
 
     @property
     def busy(self) -> bool:

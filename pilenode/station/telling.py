@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _AT_LEAST_S: Final = 3600.0
 #: Changes of a session are told at once this many times, and one more time in so many seconds.
 _BURST: Final = 6.0
-_REFILL_S: Final = 1800.0
+_REFILL_S: Final = 3600.0
 #: Power and temperature are told no more often than this, and only when they have moved this far.
 _MEASURED_S: Final = 900.0
 _POWER_W: Final = 10

@@ -28,6 +28,7 @@ from pilenode.upstream.facts_ledger import Inspected, LedgerUpdated, LockLifted,
 from pilenode.upstream.facts_load import BudgetSet, QueueLeft, StartQueued
 from pilenode.upstream.facts_money import Count, Payment, PowerTimes, Settlement, TariffSet, Usage
 from pilenode.upstream.facts_outage import Outage
+from pilenode.upstream.facts_process import GuardStarted, Stopped
 from pilenode.upstream.facts_time import Anchor
 
 #: The link before the first fact of a log.
@@ -78,6 +79,8 @@ class FactKind(StrEnum):
     CARD_FORGOTTEN = "card_forgotten"
     LOG_SALVAGED = "log_salvaged"
     FACTS_REMOVED = "facts_removed"
+    STOPPED = "stopped"
+    GUARD_STARTED = "guard_started"
     CONFIG_APPLIED = "config_applied"
     CONFIG_REFUSED = "config_refused"
     REMOVED = "removed"  # never written: stands in the place of facts that are gone
@@ -105,9 +108,20 @@ class _Body(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Boot(_Body, frozen=True, kw_only=True):
-    """The station process started."""
+    """The station process started, and why.
+
+    ``reason``: "first" (nothing was in the log), "power" (the machine started anew, and the run before had no end in
+    order: supply lost, or the machine hung), "reboot" (the machine started anew after an end in order), "restart"
+    (station alone, after an end in order), "crash" (station alone, with no end in order: killed, a bug, its watchdog),
+    "log_renewed" (the log had to begin anew, ``log_salvaged``); "" in facts of versions that did not tell it.
+
+    ``silent_ms``: from the newest fact of before to this one, ms; None where there is none or no clock can tell. An
+    idle cabinet writes little, so it was down for at most so long.
+    """
 
     version: Annotated[str, Meta(max_length=40)]
+    reason: Annotated[str, Meta(max_length=16)] = ""
+    silent_ms: Count | None = None
 
 
 class SessionStarted(_Body, frozen=True, kw_only=True):
@@ -327,6 +341,8 @@ Body = (
     | CardForgotten
     | LogSalvaged
     | FactsRemoved
+    | Stopped
+    | GuardStarted
     | ConfigApplied
     | ConfigRefused
     | Removed
@@ -364,6 +380,8 @@ BODY_TYPES: Final[dict[FactKind, type[msgspec.Struct]]] = {
     FactKind.CARD_FORGOTTEN: CardForgotten,
     FactKind.LOG_SALVAGED: LogSalvaged,
     FactKind.FACTS_REMOVED: FactsRemoved,
+    FactKind.STOPPED: Stopped,
+    FactKind.GUARD_STARTED: GuardStarted,
     FactKind.CONFIG_APPLIED: ConfigApplied,
     FactKind.CONFIG_REFUSED: ConfigRefused,
     FactKind.REMOVED: Removed,

@@ -26,19 +26,12 @@ from pilenode.station.sync import Sync, Timing
 from pilenode.station.terms import Terms
 from pilenode.station.timekeeper import WallClock
 from pilenode.station.wallclock import ClockQuality, Reading, stamp
-from pilenode.upstream.contract import NO_LINK, Command, FactBatch, Hello, Live, StateReport, down, up
+from pilenode.upstream.contract import NO_LINK, Command, Hello, Live, StateReport, down, up
 from pilenode.upstream.facts import (
-    GENESIS,
     Boot,
-    Fact,
     FactKind,
-    SessionEnded,
-    SessionStarted,
-    canonical,
-    link,
 )
 from pilenode.upstream.mqtt import MqttUpstream
-from tests.pilenode.bills import NO_BILL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,126 +40,6 @@ if TYPE_CHECKING:
 LOG_ID = "0123456789abcdef"
 TERMS = flat_schedule("t", 520, 300)
 BROKERS = [pytest.param("mosquitto", marks=pytest.mark.needs("mosquitto")), "amqtt"]
-
-
-def chain(count: int) -> list[Fact]:
-    """Return the first facts of a log."""
-    facts, previous = [], GENESIS
-    for seq in range(1, count + 1):
-        fact = Fact(
-            seq=seq,
-            boot="b",
-            boottime_ms=seq,
-            wall_ms=seq,
-            clock="ntp",
-            kind=FactKind.BOOT,
-            body=msgspec.Raw(canonical(Boot(version=str(seq)))),
-            hash="0" * 64,
-        )
-        previous = link(previous, LOG_ID, fact)
-        facts.append(msgspec.structs.replace(fact, hash=previous.hex()))
-    return facts
-
-
-FACTS = chain(12)
-
-
-def batch(*seqs: int) -> FactBatch:
-    """Return those facts as one batch."""
-    return FactBatch(log_id=LOG_ID, facts=[FACTS[seq - 1] for seq in seqs])
-
-
-def seqs(store: Store, node: str | None = "n") -> list[int]:
-    """Return what is stored."""
-    return [row.fact.seq for row in store.rows(node)]
-
-
-def test_confirmation_is_the_end_of_the_unbroken_beginning(tmp_path: Path) -> None:
-    """A gap holds the confirmation back until it is filled, in whatever order batches come."""
-    with Store(tmp_path / "b.db") as store:
-        assert store.keep("n", batch(1, 2)) == 2
-        assert store.keep("n", batch(5, 6)) == 2
-        assert store.keep("n", batch(4)) == 2
-        assert store.keep("n", batch(3)) == 6
-        assert seqs(store) == [1, 2, 3, 4, 5, 6]
-
-
-def test_repeated_facts_are_kept_once_and_counted(tmp_path: Path) -> None:
-    """What arrives again changes nothing and is counted; what contradicts is counted apart and does not win."""
-    with Store(tmp_path / "b.db") as store:
-        store.keep("n", batch(1, 2, 3))
-        assert store.keep("n", batch(2, 3, 4)) == 4
-        assert (store.duplicates("n"), store.contradictions("n")) == (2, 0)
-        forged = msgspec.structs.replace(FACTS[0], body=msgspec.Raw(b'{"version":"forged"}'))
-        store.keep("n", FactBatch(log_id=LOG_ID, facts=[forged]))
-        assert (store.duplicates(), store.contradictions()) == (2, 1)
-        assert bytes(store.rows("n")[0].fact.body) == bytes(FACTS[0].body)
-
-
-def test_nodes_and_logs_do_not_mix(tmp_path: Path) -> None:
-    """The same numbers of another node or of a new log are other facts."""
-    with Store(tmp_path / "b.db") as store:
-        store.keep("n", batch(1, 2))
-        assert store.keep("m", batch(1)) == 1
-        other = msgspec.structs.replace(FACTS[0], hash="")  # it has another link in another log
-        assert store.keep("n", FactBatch(log_id="f" * 16, facts=[other])) == 1
-        assert (seqs(store, "n"), seqs(store, "m"), store.duplicates()) == ([1, 2, 1], [1], 0)
-
-
-def test_everything_survives_reopening(tmp_path: Path) -> None:
-    """What was confirmed is there after a restart of the backend."""
-    with Store(tmp_path / "b.db") as store:
-        store.keep("n", batch(1, 2, 3))
-    with Store(tmp_path / "b.db") as store:
-        assert store.complete("n", LOG_ID) == 3
-        assert store.broken_link("n", LOG_ID) is None
-
-
-@pytest.mark.parametrize("broken", [1, 3, 5])
-def test_broken_chain_is_found(tmp_path: Path, broken: int) -> None:
-    """A fact that does not continue the chain is named."""
-    facts = list(FACTS[:5])
-    facts[broken - 1] = msgspec.structs.replace(facts[broken - 1], wall_ms=77)
-    with Store(tmp_path / "b.db") as store:
-        store.keep("n", FactBatch(log_id=LOG_ID, facts=facts))
-        assert store.broken_link("n", LOG_ID) == broken
-
-
-def test_sessions_are_put_together(tmp_path: Path) -> None:
-    """Start and end of a session are told as one."""
-    started = SessionStarted(order="o", port=1, source="cli", tariff=TERMS, tariff_version="t1", guard_boot="g")
-    ended = SessionEnded(
-        order="o",
-        port=1,
-        reason="full",
-        age_ms=0,
-        start_register_mwh=0,
-        end_register_mwh=1000,
-        energy_wh=1,
-        duration_s=1,
-        electricity_fen=0,
-        service_fen=0,
-        tariff_version="t",
-        money=NO_BILL,
-    )
-
-    def fact(seq: int, kind: FactKind, session: str, body: SessionStarted | SessionEnded) -> Fact:
-        row = msgspec.structs.replace(FACTS[seq - 1], kind=kind, session=session)
-        return msgspec.structs.replace(row, body=msgspec.Raw(canonical(body)))
-
-    facts = [
-        fact(1, FactKind.SESSION_STARTED, "s1", started),
-        fact(2, FactKind.SESSION_STARTED, "s2", started),
-        fact(3, FactKind.SESSION_ENDED, "s1", ended),
-    ]
-    with Store(tmp_path / "b.db") as store:
-        store.keep("n", FactBatch(log_id=LOG_ID, facts=facts))
-        one, two = store.sessions("n")
-    assert (one.session, one.started, one.ended) == ("s1", started, ended)
-    assert (two.session, two.ended) == ("s2", None)
-
-
-# -- over a real broker ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.bench
@@ -225,19 +98,21 @@ def test_every_fact_arrives_once_and_in_order_through_deaths(tmp_path: Path, kin
     async def main(broker: Broker, backend: BackendProcess) -> None:
         node = Node(tmp_path, broker.url)
         await node.sessions.tick()
-        await node.write(1499)
+        await node.write(499)
         running = asyncio.create_task(node.sync.run())
         try:
             for victim in (broker, backend, broker):
-                await node.until_acked(node.journal.status().acked_seq + 150)
+                acked = node.journal.status().acked_seq
+                await node.write(200)
+                await node.until_acked(acked + 150)
                 victim.kill()
                 await node.write(50)
                 await asyncio.sleep(0.2)
                 victim.start()
             last = node.journal.status().last_seq
             await node.until_acked(last)
-            assert last == 1650
-            assert seqs(backend.store) == list(range(1, last + 1))
+            assert last == 1250
+            assert [row.fact.seq for row in backend.store.rows("n")] == list(range(1, last + 1))
             assert backend.store.contradictions() == 0
             assert backend.store.broken_link("n", node.journal.status().log_id) is None
         finally:
@@ -329,3 +204,77 @@ def test_another_major_version_is_not_answered(tmp_path: Path, kind: Kind) -> No
 
     with Broker(kind=kind) as broker, Store(tmp_path / "b.db") as store:
         asyncio.run(main(broker, store))
+
+
+@pytest.mark.bench
+@pytest.mark.needs("mosquitto")
+def test_death_between_commit_and_acknowledgement_costs_nothing(tmp_path: Path, where: Path | str) -> None:
+    """Killed after its first, its second and its third commit, each time untold: every fact once, in order."""
+
+    async def main(broker: Broker, backend: BackendProcess) -> None:
+        node = Node(tmp_path, broker.url)
+        await node.sessions.tick()
+        await node.write(250)
+        running = asyncio.create_task(node.sync.run())
+        try:
+            for commits in (1, 2, 3):
+                backend.start("--die-after-commit", str(commits))
+                await node.write(20)
+                assert await asyncio.to_thread(backend.wait, 20.0) == 1
+            backend.start()
+            await node.until_acked(last := node.journal.status().last_seq)
+            assert last == 311
+            assert [row.fact.seq for row in backend.store.rows("n")] == list(range(1, last + 1))
+            assert backend.store.contradictions() == 0
+            assert backend.store.broken_link("n", node.journal.status().log_id) is None
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await node.journal.close()
+
+    with Broker(kind="mosquitto") as broker:
+        backend = BackendProcess(broker.url, where)
+        try:
+            asyncio.run(main(broker, backend))
+        finally:
+            backend.stop()
+            backend.store.close()
+
+
+@pytest.mark.bench
+@pytest.mark.needs("mosquitto")
+def test_a_backend_that_was_set_back_fills_itself(tmp_path: Path) -> None:
+    """Restored from an older copy it asks for what was confirmed since, and the cabinet still has it."""
+    path, copy = tmp_path / "b.db", tmp_path / "copy.db"
+
+    def restored(broker: Broker) -> BackendProcess:
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        copy.replace(path)
+        return BackendProcess(broker.url, path)
+
+    async def main(broker: Broker) -> None:
+        node = Node(tmp_path, broker.url)
+        await node.sessions.tick()
+        running = asyncio.create_task(node.sync.run())
+        try:
+            with BackendProcess(broker.url, path) as backend:
+                await node.until_acked(node.journal.status().last_seq)
+                backend.store._run("VACUUM INTO ?", str(copy))
+                await node.write(40)
+                await node.until_acked(last := node.journal.status().last_seq)
+            with restored(broker) as backend:
+                assert backend.store.complete("n", node.journal.status().log_id) < last
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+                running = asyncio.create_task(node.sync.run())  # a new connection begins with a hello
+                await node.until(lambda: backend.store.complete("n", node.journal.status().log_id) == last)
+                assert [row.fact.seq for row in backend.store.rows("n")] == list(range(1, last + 1))
+                assert backend.store.broken_link("n", node.journal.status().log_id) is None
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await node.journal.close()
+
+    with Broker(kind="mosquitto") as broker:
+        asyncio.run(main(broker))

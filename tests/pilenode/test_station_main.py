@@ -143,7 +143,7 @@ def test_life_of_a_session_over_the_control_socket(tmp_path: Path, guard: FakeGu
             assert status.guard is not None
             (record,) = status.sessions
             assert (record.session, record.state, record.source) == (reply.session, "running", "cli")
-            assert status.outbox == status.last_seq == 3
+            assert status.outbox == status.last_seq == 4
             with pytest.raises(client.RequestError, match="wrong_session"):
                 await station.ask(Stop(port=1, by="Li"), Done)  # somebody else's might be meant
             await station.ask(Stop(port=1, session=reply.session, by="Li"), Done)
@@ -157,8 +157,15 @@ def test_life_of_a_session_over_the_control_socket(tmp_path: Path, guard: FakeGu
     asyncio.run(main())
 
 
+def told_starts(directory: Path) -> list[str]:
+    """Return the kinds of fact about the process itself in order, with what they say."""
+    with contextlib.closing(sqlite3.connect(directory / "data" / "journal.db")) as database:
+        query = "SELECT kind, json_extract(body, '$.reason') FROM fact WHERE kind IN ('boot', 'stopped') ORDER BY seq"
+        return [f"{kind} {reason}" for kind, reason in database.execute(query)]
+
+
 def test_stop_of_the_process_ends_no_session(tmp_path: Path, guard: FakeGuard) -> None:
-    """SIGTERM ends the process with 0 and no session; the next process goes on with it."""
+    """SIGTERM ends the process with 0 and no session; the next process goes on with it, and knows that it was asked."""
 
     async def main() -> None:
         async with guard:
@@ -168,9 +175,14 @@ def test_stop_of_the_process_ends_no_session(tmp_path: Path, guard: FakeGuard) -
             assert guard.count(Release) == 0
             assert guard.ports[1].state == "armed"
             async with running(tmp_path, guard.path) as station:
-                (record,) = (await station.status()).sessions
+                status = await station.status()
+                (record,) = status.sessions
                 assert (record.session, record.state) == (reply.session, "starting")
                 assert guard.count(Release) == 0
+                assert status.boot is not None
+                assert status.boot.reason == "restart"
+                assert 0 <= (status.boot.silent_ms or 0) < 10_000
+        assert told_starts(tmp_path) == ["boot first", "stopped signal", "boot restart"]
 
     asyncio.run(main())
 
@@ -278,7 +290,10 @@ def test_systemd_is_told_ready_alive_and_stopping(tmp_path: Path, guard: FakeGua
 
 
 def test_kill_at_any_moment_leaves_one_start_and_one_end(tmp_path: Path, guard: FakeGuard) -> None:
-    """Kill -9 at random moments of starts and ends: every session has exactly one start and, once settled, one end."""
+    """Kill -9 at random moments of starts and ends: every session has exactly one start and, once settled, one end.
+
+    And every further process knows that the one before it had no end in order.
+    """
     chance = random.Random(11)  # noqa: S311 - repeatable, not secret
 
     async def customers(station: Process, number: int) -> None:
@@ -319,3 +334,4 @@ def test_kill_at_any_moment_leaves_one_start_and_one_end(tmp_path: Path, guard: 
     assert ends == starts
     assert {request.session for request in guard.requests if isinstance(request, Grant)} <= set(starts)
     assert len(starts) > KILLS
+    assert told_starts(tmp_path) == ["boot first", *["boot crash"] * KILLS]

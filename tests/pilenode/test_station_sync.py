@@ -214,6 +214,12 @@ def _short_greeting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_GREETING_S", 0.05)
 
 
+@pytest.fixture(autouse=True)
+def _guard_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the boot the only fact of the station's own: facts are counted here."""
+    monkeypatch.setattr("pilenode.station.keeper.guard_started", lambda *_: None)
+
+
 def test_facts_wait_a_moment_for_the_backend_to_say_where_it_stands(
     tmp_path: Path, guard: FakeGuard, monkeypatch: pytest.MonkeyPatch
 ) -> None:

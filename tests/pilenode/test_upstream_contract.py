@@ -122,6 +122,7 @@ def test_every_kind_of_fact_has_a_body_and_a_stable_word() -> None:
         "fault_found",
         "fault_latched",
         "fault_reset",
+        "guard_started",
         "inspected",
         "ledger_updated",
         "leg_ended",
@@ -136,6 +137,7 @@ def test_every_kind_of_fact_has_a_body_and_a_stable_word() -> None:
         "session_started",
         "start_queued",
         "start_refused",
+        "stopped",
         "tariff_set",
         "tested",
     ]

@@ -17,6 +17,7 @@ from rich.cells import cell_len
 
 from pilenode.cli import tables
 from pilenode.ipc.messages import (
+    BootShown,
     ClockStatus,
     LineSnapshot,
     Refused,
@@ -186,6 +187,32 @@ def test_status_tells_what_is_believed_of_the_time(
     assert "system 1s" not in flat
     assert "anchored" not in flat
     assert ("±" in flat) is (clock.uncertainty_ms is not None)
+
+
+@pytest.mark.parametrize(
+    ("language", "boot", "words", "not_there"),
+    [
+        (
+            "en",
+            BootShown(reason="crash", silent_ms=62_000),
+            "killed or failed [crash] newest fact before it: 1m02",
+            "power",
+        ),
+        ("zh", BootShown(reason="power", silent_ms=None), "断电或控制器失控后启动 [power]", "早"),
+        ("en", BootShown(reason="odd", silent_ms=None), "odd [odd]", "before it"),
+    ],
+)
+def test_status_tells_why_station_started(
+    run: Run, station: FakeStation, cabinet: StatusReply, language: str, boot: BootShown, words: str, not_there: str
+) -> None:
+    """The reason, and for how long nothing had been written where a clock can tell; nothing while it is not known."""
+    station.reply = msgspec.structs.replace(cabinet, boot=boot)
+    flat = re.sub(r"\s+", " ", run("status", "--lang", language)[1])
+    assert words in flat
+    (line,) = [line for line in run("status", "--lang", language)[1].splitlines() if f"[{boot.reason}]" in line]
+    assert not_there not in line
+    station.reply = cabinet
+    assert f"[{boot.reason}]" not in run("status", "--lang", language)[1]
 
 
 def test_fees_are_exact() -> None:
