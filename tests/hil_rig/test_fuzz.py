@@ -61,7 +61,6 @@ def _grants(ticket: int, request: messages.GuardRequest, honest: Callable[..., A
     [
         pytest.param("guard", server, "_to_core", _grants, "relay closed without a grant", id="guard closes"),
         pytest.param("cmd-retained", Gate, "fresh", lambda *_, **__: PASSED, "start without authority", id="retained"),
-        pytest.param("ack", mqtt_link, "_unfit", lambda *_: None, "what is no message is taken", id="not looked over"),
         pytest.param("guard", codec, "outer_keys", lambda *_: frozenset(), "malformed frame is taken", id="key twice"),
         pytest.param("control", codec, "outer_keys", lambda *_: frozenset(), "is not counted", id="key twice, control"),
         pytest.param("time", RateLimiter, "admit", lambda *_: 0, "two log lines within a second", id="log"),
@@ -74,6 +73,14 @@ def test_a_broken_promise_is_found(
     """Each of them by good inputs and a few changes."""
     monkeypatch.setattr(where, what, breakage)
     assert any(found in one.what for one in fuzz(target, 200).findings)
+
+
+def test_what_is_no_message_is_found_when_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key said twice, which a decoder alone takes."""
+    twice = b'{"wall_ms":1780272000000,"wall_ms":1780272000000}'
+    assert replay(TARGETS["time"], twice) == (None, "duplicate_key")
+    monkeypatch.setattr(mqtt_link, "_unfit", lambda *_: None)
+    assert replay(TARGETS["time"], twice)[0] == "what is no message is taken"
 
 
 def test_what_takes_too_long_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
