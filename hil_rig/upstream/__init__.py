@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from hil_rig.upstream.backend import Backend, send
+from hil_rig.upstream.backend import Backend
 from hil_rig.upstream.process import BackendProcess
-from hil_rig.upstream.store import Store, StoredFact
+from hil_rig.upstream.reading import StoredFact
+from hil_rig.upstream.sending import send
+from hil_rig.upstream.store import Store
 
 __all__ = ["Backend", "BackendProcess", "Store", "StoredFact", "send"]

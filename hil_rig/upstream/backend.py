@@ -1,186 +1,256 @@
-"""The MQTT side of the reference backend. Speaks 3.1.1 or 5; needs nothing of 5."""
+"""The MQTT side of the reference backend: takes what cabinets say, commits it, and only then acknowledges.
+
+Rules of this file:
+- one commit takes all that is waiting, so that many small messages cost one flush;
+- nothing that a broker does or forgets costs a fact. The broker's own acknowledgement (PUBACK) goes out when a message
+  was received, not when it is committed: what is lost in between has no ``Ack``, and the cabinet sends it again;
+- no order is assumed between messages, workers or connections.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import secrets
-from collections import Counter
+import os
+from collections import Counter, deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 import aiomqtt
 import msgspec
 
+from hil_rig.upstream.connection import Share, client
+from hil_rig.upstream.database import LostError, RefusedError
+from hil_rig.upstream.hearing import NonsenseError, hear
+from hil_rig.upstream.store import Answer
 from pilenode import clock
-from pilenode.upstream.contract import (
-    ROOT,
-    Ack,
-    Command,
-    Hello,
-    StateReport,
-    Time,
-    down,
-    other_major,
-    up,
-)
-from pilenode.upstream.facts import CommandResult
-from pilenode.upstream.packing import PackingError, unpack
+from pilenode.upstream.contract import ROOT, Ack, Hello, Time, down
 
 if TYPE_CHECKING:
-    from hil_rig.upstream.store import Store
+    from collections.abc import Coroutine, Sequence
 
-VERSIONS: Final = {"3.1.1": aiomqtt.ProtocolVersion.V311, "5": aiomqtt.ProtocolVersion.V5}
+    from hil_rig.upstream.store import Heard, Store
+    from pilenode.upstream.mqtt_client import Client
+
+#: Messages that one commit takes, at most.
+_GROUP: Final = 128
 _RETRY_S: Final = 0.2
-_REPEAT_S: Final = 1.0
+_MAX_RETRY_S: Final = 5.0
 _PUBLISH_S: Final = 2.0
-_PARTS: Final = 5  # pn/v1/<node>/up/<leaf>
-
-_silent = logging.getLogger("hil_rig.upstream")
-_silent.addHandler(logging.NullHandler())
-_silent.propagate = False
-
-
-def _client(url: str, version: str) -> aiomqtt.Client:
-    parts = urlsplit(url)
-    return aiomqtt.Client(
-        parts.hostname or "127.0.0.1",
-        parts.port or 1883,
-        identifier=f"backend-{secrets.token_hex(4)}",
-        protocol=VERSIONS[version],
-        logger=_silent,
-    )
+#: How often it is looked for facts that have been missing for long, seconds.
+_LOOK_S: Final = 1.0
+#: On a new connection logs are confirmed unasked, if they are no more than this: a fleet would be a flood.
+_FEW: Final = 500
+#: The messages that a broker keeps have all come when none comes for this long, seconds.
+_QUIET_S: Final = 2.0
+#: How long a commit and its acknowledgements may take when the process is told to end, seconds.
+_FINISH_S: Final = 8.0
 
 
 class Backend:
-    """Subscribes to every node, stores, acknowledges. ``dropped`` counts what did not make sense, by leaf."""
+    """Subscribes to every node, stores, acknowledges. ``dropped`` counts what did not make sense, by leaf.
 
-    def __init__(self, url: str, store: Store, version: str = "3.1.1") -> None:
+    ``share``: it is one of several workers, and takes its share only (MQTT 5). ``die_after_commit``: ends the process
+    after that many commits, before their acknowledgements; for rigs.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        store: Store,
+        version: str = "3.1.1",
+        share: Share | None = None,
+        die_after_commit: int | None = None,
+    ) -> None:
         self.dropped: Counter[str] = Counter()
         self.connected = asyncio.Event()
         self._url = url
         self._store = store
         self._version = version
+        self._share = share
+        self._commits_left = die_after_commit
+        self._waiting: deque[aiomqtt.Message] = deque()
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._telling: set[asyncio.Task[None]] = set()
+        self._thread = ThreadPoolExecutor(1, "store")  # one connection to the database, one thread for it
 
     async def run(self) -> None:
-        """Stay connected until cancelled."""
-        while True:
-            with contextlib.suppress(aiomqtt.MqttError):
-                async with _client(self._url, self._version) as client:
-                    await client.subscribe(f"{ROOT}/+/up/#", qos=1)
-                    self.connected.set()
-                    for node, log_id, _ in self._store.logs():  # whoever waits for us need not wait longer
-                        await self._confirm(client, node, self._ack(node, log_id))
-                    async for message in client.messages:
-                        await self._take(client, message)
-            self.connected.clear()
-            await asyncio.sleep(_RETRY_S)
-
-    async def _take(self, client: aiomqtt.Client, message: aiomqtt.Message) -> None:
-        parts = message.topic.value.split("/")
-        payload = message.payload if isinstance(message.payload, bytes) else b""
-        if len(parts) != _PARTS:
-            self.dropped["topic"] += 1
-            return
-        node, leaf = parts[2], parts[4]
-        if other_major(payload) is not None:
-            self.dropped["protocol_mismatch"] += 1
-            return
-        if leaf == "hello":
-            await self._tell_time(client, node, payload)
+        """Stay connected until cancelled. A commit that has begun is finished and acknowledged before that."""
         try:
-            ack = self._keep(node, leaf, payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, PackingError):
-            self.dropped[leaf] += 1
-            return
-        if ack is not None:
-            await self._confirm(client, node, ack)  # only now, after the commit, is the fact the backend's
-
-    @staticmethod
-    async def _confirm(client: aiomqtt.Client, node: str, ack: Ack) -> None:
-        # aiomqtt waits for the broker's answer even when the connection is gone.
-        await client.publish(down(node, "ack"), msgspec.json.encode(ack), qos=1, timeout=_PUBLISH_S)
-
-    @staticmethod
-    async def _tell_time(client: aiomqtt.Client, node: str, payload: bytes) -> None:
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-            asked_ms = msgspec.json.decode(payload, type=Hello).asked_ms
-            time = Time(wall_ms=clock.wall_ms(), asked_ms=asked_ms)
-            await client.publish(down(node, "time"), msgspec.json.encode(time), qos=1, timeout=_PUBLISH_S)
-
-    def _ack(self, node: str, log_id: str) -> Ack:
-        upto, digest = self._store.head(node, log_id)
-        return Ack(log_id=log_id, upto=upto, hash=digest)
-
-    def _keep(self, node: str, leaf: str, payload: bytes) -> Ack | None:
-        if leaf == "ev":
-            batch = unpack(payload)
-            self._store.keep(node, batch)
-            return self._ack(node, batch.log_id)
-        if leaf == "hello":
-            hello = msgspec.json.decode(payload, type=Hello)
-            self._store.greet(node, hello)
-            return self._ack(node, hello.log_id)
-        if leaf == "res":
-            self._store.keep_result(node, msgspec.json.decode(payload, type=CommandResult))
-        elif leaf in ("st", "live"):
-            self._store.keep_latest(node, leaf, payload)
-        else:
-            self.dropped[leaf] += 1
-        return None
-
-
-async def send(
-    url: str, node: str, command: Command, *, version: str = "3.1.1", timeout_s: float = 10.0
-) -> CommandResult:
-    """Send a command, again and again until the node says what became of it. Raises TimeoutError.
-
-    A broker keeps no command for a node that is away, and the node answers a repeated one from its journal. A node that
-    does not know the time asks for its challenge, which stands in its state.
-    """
-    async with asyncio.timeout(timeout_s), _client(url, version) as client:
-        result_topic, state_topic = up(node, "res"), up(node, "st")
-        asking = _Asking(client, down(node, "cmd"), command)
-        await client.subscribe([(result_topic, 1), (state_topic, 1)])
-        repeating = asyncio.create_task(asking.repeat())
-        try:
-            async for message in client.messages:
-                payload = message.payload if isinstance(message.payload, bytes) else b""
-                if message.topic.value == state_topic:
-                    asking.hear(payload)
-                if message.topic.value != result_topic:
-                    continue  # amqtt 0.12 hands every retained message to a new subscriber
-                result = msgspec.json.decode(payload, type=CommandResult)
-                if result.id == command.id and result.code != "challenge_needed":
-                    return result
+            while True:
+                connection = client(self._url, self._version, self._share, self.dropped)
+                with contextlib.suppress(aiomqtt.MqttError):
+                    await self._serve(connection)
+                self.connected.clear()
+                connection.abandon()
+                await asyncio.sleep(_RETRY_S)
         finally:
-            repeating.cancel()
-    raise TimeoutError
+            self._thread.shutdown()
 
+    async def _serve(self, connection: Client) -> None:
+        await connection.enter()
+        try:
+            topic = self._share.topic if self._share else f"{ROOT}/+/up/#"
+            granted = await connection.subscribe(topic, qos=1)
+            if any(getattr(reason, "is_failure", False) for reason in granted):
+                raise aiomqtt.MqttError("may not subscribe")
+            self.connected.set()
+            parts = [self._listen(connection), self._work(connection), self._ask(connection)]
+            if self._share and self._share.first:
+                parts.append(self._read_kept())
+            await _together(*parts)
+        finally:
+            with contextlib.suppress(Exception):
+                await connection.__aexit__(None, None, None)
 
-class _Asking:
-    """One command that is sent until it is answered, each time with the newest challenge."""
+    # -- hearing -----------------------------------------------------------------------------------------------
 
-    def __init__(self, client: aiomqtt.Client, topic: str, command: Command) -> None:
-        self._client = client
-        self._topic = topic
-        self._command = command
-        self._news = asyncio.Event()
+    async def _listen(self, connection: Client) -> None:
+        async for message in connection.messages:
+            await self._take(message, connection)
 
-    def hear(self, state: bytes) -> None:
-        """Take the challenge out of a state report."""
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-            challenge = msgspec.json.decode(state, type=StateReport).challenge
-            if challenge != self._command.nonce:
-                self._command = msgspec.structs.replace(self._command, nonce=challenge)
-                self._news.set()
+    async def _take(self, message: aiomqtt.Message, connection: Client | None = None) -> None:
+        await self._room.wait()
+        self._waiting.append(message)
+        self._arrived.set()
+        if len(self._waiting) >= _GROUP:
+            self._room.clear()
+        if connection is not None and message.topic.value.endswith("/hello"):
+            self._aside(self._tell_time(connection, message))  # at once: the cabinet measures how long it takes
 
-    async def repeat(self) -> None:
-        """Send it once a second, and at once when the challenge is another one."""
-        while True:
-            self._news.clear()
-            await self._client.publish(self._topic, msgspec.json.encode(self._command), qos=1)
+    async def _read_kept(self) -> None:
+        """Read the states and presences that the broker keeps; what comes anew comes to whoever has the share."""
+        async with client(self._url, self._version) as reader:
+            await reader.subscribe([(f"{ROOT}/+/up/st", 1), (f"{ROOT}/+/up/live", 1)])
+            messages = aiter(reader.messages)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_REPEAT_S):
-                    await self._news.wait()
+                while True:
+                    async with asyncio.timeout(_QUIET_S):
+                        message = await anext(messages)
+                    if not message.retain:
+                        break  # what was kept comes first
+                    await self._take(message)
+
+    # -- committing --------------------------------------------------------------------------------------------
+
+    async def _work(self, connection: Client) -> None:
+        await self._confirm_known(connection)
+        while True:
+            await self._arrived.wait()
+            await _through(self._commit_and_tell(connection))
+
+    async def _commit_and_tell(self, connection: Client) -> None:
+        group = [self._waiting.popleft() for _ in range(min(_GROUP, len(self._waiting)))]
+        self._room.set()
+        if not self._waiting:
+            self._arrived.clear()
+        answers = await self._in_thread(group)
+        if self._commits_left is not None:
+            self._commits_left -= 1
+            if self._commits_left == 0:
+                os._exit(1)
+        await self._tell(connection, answers)
+
+    async def _in_thread(self, group: Sequence[aiomqtt.Message]) -> list[Answer]:
+        loop, pause_s = asyncio.get_running_loop(), _RETRY_S
+        heard: list[Heard] | None = None
+        while True:
+            try:
+                if heard is None:
+                    heard = await loop.run_in_executor(self._thread, self._understood, group)
+                else:
+                    await loop.run_in_executor(self._thread, self._store.reopen)
+                return await loop.run_in_executor(self._thread, self._commit, heard)
+            except LostError:
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _MAX_RETRY_S)
+
+    def _understood(self, group: Sequence[aiomqtt.Message]) -> list[Heard]:
+        heard = []
+        for message in group:
+            try:
+                payload = message.payload if isinstance(message.payload, bytes) else b""
+                heard.append(hear(message.topic.value, payload))
+            except NonsenseError as nonsense:
+                self.dropped[str(nonsense)] += 1
+        return heard
+
+    def _commit(self, heard: Sequence[Heard]) -> list[Answer]:
+        if not heard:
+            return []
+        try:
+            return self._store.commit(heard)
+        except RefusedError:
+            if len(heard) == 1:
+                self.dropped["refused"] += 1
+                return []
+        return [answer for one in heard for answer in self._commit([one])]  # the bad one must not take others along
+
+    # -- telling -----------------------------------------------------------------------------------------------
+
+    async def _tell(self, connection: Client, answers: Sequence[Answer]) -> None:
+        """Acknowledge: only now, after the commit, are the facts the backend's. What is not told is asked for again."""
+        await asyncio.gather(*(self._say(connection, answer) for answer in answers), return_exceptions=True)
+
+    @staticmethod
+    async def _say(connection: Client, answer: Answer) -> None:
+        # aiomqtt waits for the broker's answer even when the connection is gone.
+        payload = msgspec.json.encode(answer.ack)
+        await connection.publish(down(answer.node, "ack"), payload, qos=1, timeout=_PUBLISH_S)
+
+    async def _confirm_known(self, connection: Client) -> None:
+        """Acknowledge what was committed before the last end: whoever waits need not wait longer."""
+        if self._share is None or self._share.first:
+            loop = asyncio.get_running_loop()
+            with contextlib.suppress(LostError):
+                known = await loop.run_in_executor(self._thread, self._store.heads, _FEW)
+                acks = [Answer(node, Ack(log_id=log_id, upto=upto, hash=link)) for node, log_id, upto, link in known]
+                await self._tell(connection, acks)
+
+    async def _ask(self, connection: Client) -> None:
+        """Ask for facts that have been missing for long."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            with contextlib.suppress(LostError):
+                overdue = await asyncio.get_running_loop().run_in_executor(self._thread, self._store.overdue)
+                await self._tell(connection, overdue)
+
+    async def _tell_time(self, connection: Client, message: aiomqtt.Message) -> None:
+        with contextlib.suppress(NonsenseError, aiomqtt.MqttError):
+            payload = message.payload if isinstance(message.payload, bytes) else b""
+            heard = hear(message.topic.value, payload)
+            if isinstance(heard.message, Hello):
+                time = Time(wall_ms=clock.wall_ms(), asked_ms=heard.message.asked_ms)
+                payload = msgspec.json.encode(time)
+                await connection.publish(down(heard.node, "time"), payload, qos=1, timeout=_PUBLISH_S)
+
+    def _aside(self, telling: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(telling)
+        self._telling.add(task)  # kept, or asyncio forgets it
+        task.add_done_callback(self._telling.discard)
+
+
+async def _through(work: Coroutine[None, None, None]) -> None:
+    """Carry ``work`` through, also when the caller is cancelled meanwhile."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=_FINISH_S)
+        raise
+
+
+async def _together(*parts: Coroutine[None, None, None]) -> None:
+    """Run ``parts`` until one fails or all are done, end the others and raise what failed."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+    errors = [end for end in ends if isinstance(end, Exception)]
+    if errors:
+        raise errors[0]

@@ -2,56 +2,81 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import tempfile
 import time
-from typing import TYPE_CHECKING, Self
+import weakref
+from pathlib import Path
+from shutil import rmtree
+from typing import Final, Self
 
 from hil_rig.child import environment, python
 from hil_rig.upstream.store import Store
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-_START_S = 15.0
+_START_S: Final = 15.0
+_STOP_S: Final = 15.0
 
 
 class BackendProcess:
-    """``python -m hil_rig.upstream`` on ``url`` with its facts in ``path``. A context manager.
+    """``python -m hil_rig.upstream`` on ``url`` with its facts in ``where``, a path or a URL. A context manager.
 
-    ``store`` reads the same file while the child writes it.
+    ``store`` reads the same database while the child writes it. ``options``: more of the command line.
     """
 
-    def __init__(self, url: str, path: Path) -> None:
+    def __init__(self, url: str, where: Path | str, options: tuple[str, ...] = ("--mqtt", "3.1.1")) -> None:
         self._url = url
-        self._path = path
+        self._where = str(where)
+        self._options = options
+        self._ready = Path(tempfile.mkdtemp(prefix="pilenode-backend-")) / "ready"
+        weakref.finalize(self, rmtree, self._ready.parent, ignore_errors=True)
         self._process: subprocess.Popen[bytes] | None = None
-        self.store = Store(path)
+        self.store = Store(where)
 
     def __enter__(self) -> Self:
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.kill()
+        self.stop()
         self.store.close()
 
-    def start(self) -> None:
-        """Start it and wait until it listens to the broker. Raises RuntimeError."""
-        ready = self._path.with_suffix(".ready")
-        ready.unlink(missing_ok=True)
-        options = ["--url", self._url, "--db", str(self._path), "--ready", str(ready)]
+    def start(self, *more: str) -> None:
+        """Start it, with ``more`` options this time, and wait until it listens to the broker. Raises RuntimeError."""
+        self._ready.unlink(missing_ok=True)
+        options = ["--url", self._url, "--db", self._where, "--ready", str(self._ready), *self._options, *more]
         command = python("-m", "hil_rig.upstream", *options)
         self._process = subprocess.Popen(command, env=environment(), stdin=subprocess.DEVNULL)
         end = time.monotonic() + _START_S
-        while not ready.exists():
+        while not self._ready.exists():
             if self._process.poll() is not None or time.monotonic() > end:
                 self.kill()
                 raise RuntimeError(f"the backend does not reach {self._url}")
             time.sleep(0.02)
 
     def kill(self) -> None:
-        """End it at once (SIGKILL). What it has acknowledged is in its file."""
-        if self._process is not None:
+        """End it at once (SIGKILL). What it has acknowledged is in its database."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Ask it to end, and see that it does: it finishes the commit that it is at."""
+        self._end(signal.SIGTERM)
+
+    def wait(self, seconds: float) -> int:
+        """Wait until it has ended by itself and return its exit status. Raises subprocess.TimeoutExpired."""
+        if self._process is None:
+            raise RuntimeError("not started")
+        status = self._process.wait(seconds)
+        self._process = None
+        return status
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(number)
+        try:
+            self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-            self._process = None
+        self._process = None

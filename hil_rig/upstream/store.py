@@ -1,65 +1,71 @@
-"""What the reference backend keeps: every fact once, keyed (node, log_id, seq), and how far each log is complete."""
+"""What the reference backend keeps: every fact once, keyed (node, log_id, seq), and how far each log is complete.
+
+``intake`` decides, ``database`` keeps; this file puts both into one transaction.
+"""
 
 from __future__ import annotations
 
-import sqlite3
+import hashlib
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
-from pilenode.station.chain import Chain
-from pilenode.upstream.contract import NO_LINK
-from pilenode.upstream.facts import Fact, FactKind, SessionEnded, SessionStarted, link
-from pilenode.upstream.facts_journal import Removed
+from hil_rig.upstream.database import LostError, RefusedError, connect
+from hil_rig.upstream.intake import Intake, LogState, begin, missing, well_formed
+from hil_rig.upstream.presence import Latest, newer
+from hil_rig.upstream.reading import FACT, Reader, fact_of
+from pilenode import clock
+from pilenode.upstream.contract import Ack, FactBatch, Hello
+from pilenode.upstream.facts import CommandResult
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from pilenode.upstream.contract import FactBatch, Hello
-    from pilenode.upstream.facts import CommandResult
+    from hil_rig.upstream.database import Database, Row
+    from hil_rig.upstream.intake import Changes
+    from pilenode.upstream.facts import Fact
 
-_TABLES: Final = """
-    CREATE TABLE IF NOT EXISTS fact (
-        node TEXT, log_id TEXT, seq INTEGER, kind TEXT, session TEXT, content BLOB,
-        PRIMARY KEY (node, log_id, seq)
-    ) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS log (
-        node TEXT, log_id TEXT, upto INTEGER, hash TEXT, duplicates INTEGER DEFAULT 0, contradictions INTEGER DEFAULT 0,
-        PRIMARY KEY (node, log_id)
-    );
-    CREATE TABLE IF NOT EXISTS result (node TEXT, id TEXT, content BLOB);
-    CREATE TABLE IF NOT EXISTS latest (node TEXT, leaf TEXT, content BLOB, PRIMARY KEY (node, leaf));
-"""
+_STATE: Final = (
+    "id, upto, link, top, head_seq, head, broken_at, old_log_id, carried, ask_at_ms, asks, duplicates"  # as LogState
+)
+_SET: Final = ", ".join(f"{name.strip()} = ?" for name in _STATE.split(",")[1:])
+#: How often a transaction that the database broke off is tried again at once: two met for the first time.
+_TRIES: Final = 4
+#: Logs that are asked for what is missing in one go.
+_ASKED: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFact:
-    """A fact with where it came from."""
-
-    node: str
-    log_id: str
-    fact: Fact
+Said = FactBatch | Hello | CommandResult | Latest
 
 
 @dataclass(frozen=True, slots=True)
-class StoredSession:
-    """A session as the backend can tell it; ``ended`` is None while no end has arrived."""
+class Heard:
+    """Something that a cabinet said."""
 
     node: str
-    session: str
-    started: SessionStarted | None
-    ended: SessionEnded | None
+    message: Said
 
 
-class Store:
-    """One SQLite file. A context manager; several processes may have it open."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Something that a cabinet is to be told after the commit."""
 
-    def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=10.0)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.executescript(_TABLES)
+    node: str
+    ack: Ack
+
+
+class Store(Reader):
+    """A database: a path is a SQLite file, a URL ``postgresql://…`` is PostgreSQL. A context manager.
+
+    Several processes may have the same one open, and several threads the same store. Every method raises
+    ``database.LostError`` when the database cannot be reached, ``database.RefusedError`` when it refuses something.
+    """
+
+    def __init__(self, where: Path | str) -> None:
+        super().__init__(connect(where), threading.RLock())
 
     def __enter__(self) -> Self:
         return self
@@ -68,149 +74,181 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Close it."""
+        with self._lock:
+            self._db.close()
 
-    # -- writing -----------------------------------------------------------------------------------------------
+    def reopen(self) -> None:
+        """Connect anew."""
+        with self._lock:
+            self._db.open()
 
-    def greet(self, node: str, hello: Hello) -> int:
-        """Note a log and return up to where it is complete."""
-        self._db.execute(
-            "INSERT OR IGNORE INTO log (node, log_id, upto, hash) VALUES (?, ?, 0, ?)", (node, hello.log_id, NO_LINK)
-        )
-        return self.complete(node, hello.log_id)
+    def commit(self, heard: Sequence[Heard], now_ms: int | None = None) -> list[Answer]:
+        """Commit all of it in one transaction and return what the cabinets are to be told, one answer per log.
+
+        ``now_ms``: the wall time, ms since the epoch. Raises RefusedError for what the database cannot keep; then
+        nothing of it was committed.
+        """
+        at_ms = clock.wall_ms() if now_ms is None else now_ms
+        for left in reversed(range(_TRIES)):
+            try:
+                with self._lock, self._db.write():
+                    return self._commit(heard, at_ms)
+            except LostError:
+                if left == 0:
+                    raise
+        raise AssertionError  # pragma: no cover - the last try returns or raises
 
     def keep(self, node: str, batch: FactBatch) -> int:
         """Commit a batch and return up to where its log is complete now."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            self._db.execute(
-                "INSERT OR IGNORE INTO log (node, log_id, upto, hash) VALUES (?, ?, 0, ?)",
-                (node, batch.log_id, NO_LINK),
+        return self.commit([Heard(node, batch)])[0].ack.upto
+
+    def greet(self, node: str, hello: Hello) -> Ack:
+        """Note a log and return what its cabinet is told."""
+        return self.commit([Heard(node, hello)])[0].ack
+
+    def overdue(self, now_ms: int | None = None) -> list[Answer]:
+        """Return questions for facts that have been missing for long. Only one of several workers gets each."""
+        at_ms = clock.wall_ms() if now_ms is None else now_ms
+        due = (
+            f"SELECT node, log_id, {_STATE} FROM log WHERE ask_at_ms <= ? "  # noqa: S608 - our own names
+            f"ORDER BY ask_at_ms LIMIT {_ASKED}{self._db.free}"
+        )
+        with self._lock:
+            if not self._db.run("SELECT 1 FROM log WHERE ask_at_ms <= ? LIMIT 1", at_ms):
+                return []
+            with self._db.write():
+                return [self._ask(row, at_ms) for row in self._db.run(due, at_ms)]
+
+    def _ask(self, row: Row, now_ms: int) -> Answer:
+        node, log_id, log, *rest = row
+        state = LogState(*rest)
+        self._db.many(f"UPDATE log SET {_SET} WHERE id = ?", [_columns(log, state.asked(now_ms))])  # noqa: S608 - our own names
+        waiting = _Stored(self._db, log).after(state.upto, 1)
+        return Answer(node, state.ack(log_id, missing(state, begin(waiting[0])) if waiting else None))
+
+    # -- one transaction ---------------------------------------------------------------------------------------
+
+    def _commit(self, heard: Sequence[Heard], now_ms: int) -> list[Answer]:
+        said: dict[tuple[str, str], list[FactBatch | Hello]] = {}
+        for one in heard:
+            if isinstance(one.message, FactBatch | Hello):
+                said.setdefault((one.node, one.message.log_id), []).append(one.message)
+        self._keep_results([one for one in heard if isinstance(one.message, CommandResult)])
+        self._keep_latest([(one.node, one.message) for one in heard if isinstance(one.message, Latest)])
+        if not said:
+            return []
+        answers, logs, added = [], [], []
+        for node, log_id, log, *rest in self._db.logs(_STATE, sorted(said)):
+            before = LogState(*rest)
+            intake = Intake(log_id, before, _Stored(self._db, log))
+            resend = None
+            for message in said[node, log_id]:
+                if isinstance(message, Hello):
+                    resend = intake.greet(message) or resend
+                elif well_formed(message.facts):
+                    intake.take(message.facts)
+                else:
+                    raise RefusedError(f"{node}: facts without order or sense")
+            intake.done(now_ms)
+            answers.append(Answer(node, intake.state.ack(log_id, resend)))
+            added += [_row(log, fact) for fact in intake.changes.added.values()]
+            self._set_aside(log, intake.changes)
+            if intake.state != before:
+                logs.append(_columns(log, intake.state))
+            if intake.state.old_log_id != before.old_log_id:  # nobody will fill the gaps of the old one any more
+                self._db.run(
+                    "UPDATE log SET ask_at_ms = NULL WHERE node = ? AND log_id = ?", node, intake.state.old_log_id
+                )
+        self._db.add_facts(added)
+        self._db.many(f"UPDATE log SET {_SET} WHERE id = ?", logs)  # noqa: S608 - our own names
+        return answers
+
+    def _set_aside(self, log: int, changes: Changes) -> None:
+        if changes.taken:
+            self._db.many("DELETE FROM fact WHERE log = ? AND seq = ?", [(log, seq) for seq in changes.taken])
+        if changes.aside:
+            self._db.many(
+                "INSERT INTO contradiction VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                [
+                    (log, one.seq, one.reason, one.content, hashlib.sha256(one.content).digest())
+                    for one in changes.aside
+                ],
             )
-            for fact in batch.facts:
-                self._keep_one(node, batch.log_id, fact)
-            upto = self._advance(node, batch.log_id)
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        return upto
 
-    def _keep_one(self, node: str, log_id: str, fact: Fact) -> None:
-        content = msgspec.json.encode(fact)
-        added = self._db.execute(
-            "INSERT OR IGNORE INTO fact VALUES (?, ?, ?, ?, ?, ?)",
-            (node, log_id, fact.seq, fact.kind, fact.session, content),
-        ).rowcount
-        if added:
-            return
-        (known,) = self._db.execute(
-            "SELECT content FROM fact WHERE node = ? AND log_id = ? AND seq = ?", (node, log_id, fact.seq)
-        ).fetchone()
-        if _same(known, fact):
-            self._db.execute("UPDATE log SET duplicates = duplicates + 1 WHERE node = ? AND log_id = ?", (node, log_id))
-        else:
-            self._db.execute(
-                "UPDATE log SET contradictions = contradictions + 1 WHERE node = ? AND log_id = ?", (node, log_id)
+    def _keep_results(self, heard: Sequence[Heard]) -> None:
+        rows = []
+        for one in heard:
+            content = msgspec.json.encode(one.message)
+            name = one.message.id if isinstance(one.message, CommandResult) else None
+            rows.append((one.node, name or "", content, hashlib.sha256(content).digest()))
+        if rows:
+            self._db.many("INSERT INTO result VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", sorted(rows))
+
+    def _keep_latest(self, heard: Sequence[tuple[str, Latest]]) -> None:
+        # Everybody takes the rows in the same order; of one topic the messages stay in theirs.
+        for node, latest in sorted(heard, key=lambda one: (one[0], one[1].leaf)):
+            known = self._db.run(
+                f"SELECT content FROM latest WHERE node = ? AND leaf = ?{self._db.held}",  # noqa: S608 - our own names
+                node,
+                latest.leaf,
             )
-
-    def _advance(self, node: str, log_id: str) -> int:
-        upto, digest = self.head(node, log_id)
-        rows = self._db.execute(
-            "SELECT content FROM fact WHERE node = ? AND log_id = ? AND seq > ? ORDER BY seq", (node, log_id, upto)
-        )
-        for (content,) in rows:
-            fact = msgspec.json.decode(content, type=Fact)
-            if (_since(content) if fact.kind == FactKind.REMOVED else fact.seq) > upto + 1:
-                break
-            computed = fact.hash if fact.kind == FactKind.REMOVED else link(bytes.fromhex(digest), log_id, fact).hex()
-            if fact.hash not in ("", computed):
-                break
-            upto, digest = fact.seq, computed
-        self._db.execute(
-            "UPDATE log SET upto = ?, hash = ? WHERE node = ? AND log_id = ?", (upto, digest, node, log_id)
-        )
-        return upto
-
-    def keep_result(self, node: str, result: CommandResult) -> None:
-        """Remember what became of a command."""
-        self._db.execute("INSERT INTO result VALUES (?, ?, ?)", (node, result.id, msgspec.json.encode(result)))
-
-    def keep_latest(self, node: str, leaf: str, content: bytes) -> None:
-        """Remember the newest message of a retained topic."""
-        self._db.execute("INSERT OR REPLACE INTO latest VALUES (?, ?, ?)", (node, leaf, content))
-
-    # -- reading -----------------------------------------------------------------------------------------------
-
-    def head(self, node: str, log_id: str) -> tuple[int, str]:
-        """Return up to where a log is complete, and the link of that fact."""
-        row = self._db.execute("SELECT upto, hash FROM log WHERE node = ? AND log_id = ?", (node, log_id)).fetchone()
-        return (0, NO_LINK) if row is None else (row[0], row[1])
-
-    def complete(self, node: str, log_id: str) -> int:
-        """Return up to where a log is complete."""
-        row = self._db.execute("SELECT upto FROM log WHERE node = ? AND log_id = ?", (node, log_id)).fetchone()
-        return 0 if row is None else int(row[0])
-
-    def logs(self) -> list[tuple[str, str, int]]:
-        """Return every known log: node, log_id, and up to where it is complete."""
-        return [tuple(row) for row in self._db.execute("SELECT node, log_id, upto FROM log ORDER BY node, log_id")]
-
-    def rows(self, node: str | None = None, kind: FactKind | None = None) -> list[StoredFact]:
-        """Return every fact in order of node, log and seq."""
-        found = self._db.execute(
-            "SELECT node, log_id, content FROM fact WHERE (?1 IS NULL OR node = ?1) AND (?2 IS NULL OR kind = ?2) "
-            "ORDER BY node, log_id, seq",
-            (node, kind),
-        )
-        return [StoredFact(row[0], row[1], msgspec.json.decode(row[2], type=Fact)) for row in found]
-
-    def sessions(self, node: str | None = None) -> list[StoredSession]:
-        """Return every session that anything was told of, oldest first."""
-        started: dict[tuple[str, str], SessionStarted] = {}
-        ended: dict[tuple[str, str], SessionEnded] = {}
-        for row in self.rows(node, FactKind.SESSION_STARTED):
-            started[row.node, row.fact.session or ""] = msgspec.json.decode(row.fact.body, type=SessionStarted)
-        for row in self.rows(node, FactKind.SESSION_ENDED):
-            ended[row.node, row.fact.session or ""] = msgspec.json.decode(row.fact.body, type=SessionEnded)
-        return [StoredSession(*key, started.get(key), ended.get(key)) for key in {**started, **ended}]
-
-    def duplicates(self, node: str | None = None) -> int:
-        """Return how many facts arrived again, word for word."""
-        query = "SELECT coalesce(sum(duplicates), 0) FROM log WHERE ?1 IS NULL OR node = ?1"
-        return int(self._db.execute(query, (node,)).fetchone()[0])
-
-    def contradictions(self, node: str | None = None) -> int:
-        """Return how many facts arrived under a key that holds something else. Must stay 0."""
-        query = "SELECT coalesce(sum(contradictions), 0) FROM log WHERE ?1 IS NULL OR node = ?1"
-        return int(self._db.execute(query, (node,)).fetchone()[0])
-
-    def results(self, node: str | None = None) -> list[bytes]:
-        """Return every command result as it arrived."""
-        query = "SELECT content FROM result WHERE ?1 IS NULL OR node = ?1"
-        return [row[0] for row in self._db.execute(query, (node,))]
-
-    def latest(self, node: str, leaf: str) -> bytes | None:
-        """Return the newest message of a retained topic ("st" or "live")."""
-        row = self._db.execute("SELECT content FROM latest WHERE node = ? AND leaf = ?", (node, leaf)).fetchone()
-        return None if row is None else bytes(row[0])
-
-    def broken_link(self, node: str, log_id: str) -> int | None:
-        """Return the first ``seq`` whose hash does not continue the chain, None when it holds. Needs a log from 1."""
-        chain = Chain(log_id)
-        for row in self.rows(node):
-            if row.log_id == log_id:
-                chain.take(row.fact)
-        return chain.broken_at
+            if not known or newer(latest.leaf, latest.content, bytes(known[0][0])):
+                self._db.run(
+                    "INSERT INTO latest VALUES (?, ?, ?) ON CONFLICT (node, leaf) DO UPDATE SET content = excluded.content",
+                    node,
+                    latest.leaf,
+                    latest.content,
+                )
 
 
-def _same(known: bytes, fact: Fact) -> bool:
-    """Return whether a fact is the one that is known; the link may be left out in either."""
-    stored = msgspec.json.decode(known, type=Fact)
-    return msgspec.structs.replace(stored, hash="") == msgspec.structs.replace(fact, hash="")
+class _Stored:
+    """What the database holds of a log (``intake.Known``)."""
+
+    def __init__(self, database: Database, log: int) -> None:
+        self._db = database
+        self._log = log
+
+    def between(self, since: int, upto: int) -> list[Fact]:
+        """Return the stored facts from ``since`` to ``upto``, in order."""
+        select = f"SELECT {FACT} FROM fact WHERE log = ? AND seq BETWEEN ? AND ? ORDER BY seq"  # noqa: S608 - our own names
+        return [fact_of(row) for row in self._db.run(select, self._log, since, upto)]
+
+    def after(self, seq: int, limit: int) -> list[Fact]:
+        """Return the first stored facts above ``seq``."""
+        select = f"SELECT {FACT} FROM fact WHERE log = ? AND seq > ? ORDER BY seq LIMIT ?"  # noqa: S608 - our own names
+        return [fact_of(row) for row in self._db.run(select, self._log, seq, limit)]
 
 
-def _since(content: bytes) -> int:
-    """Return the first of the facts that a row of kind ``removed`` stands for."""
-    return msgspec.json.decode(msgspec.json.decode(content, type=Fact).body, type=Removed).since
+def _row(log: int, fact: Fact) -> Row:
+    """Return a fact as the table has it."""
+    return (
+        log,
+        fact.seq,
+        fact.boottime_ms,
+        fact.wall_ms,
+        fact.boot,
+        fact.clock,
+        fact.kind,
+        fact.session,
+        bytes(fact.body).decode(),
+        bytes.fromhex(fact.hash) or None,
+    )
+
+
+def _columns(log: int, state: LogState) -> Row:
+    """Return the values of ``_SET``, and the number of the log behind them."""
+    return (
+        state.upto,
+        state.link,
+        state.top,
+        state.head_seq,
+        state.head,
+        state.broken_at,
+        state.old_log_id,
+        state.carried,
+        state.ask_at_ms,
+        state.asks,
+        state.duplicates,
+        log,
+    )

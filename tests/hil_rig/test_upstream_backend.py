@@ -26,7 +26,7 @@ from pilenode.station.sync import Sync, Timing
 from pilenode.station.terms import Terms
 from pilenode.station.timekeeper import WallClock
 from pilenode.station.wallclock import ClockQuality, Reading, stamp
-from pilenode.upstream.contract import NO_LINK, Command, FactBatch, Hello, Live, StateReport, down, up
+from pilenode.upstream.contract import NO_LINK, Ack, Command, FactBatch, Hello, Live, Resend, StateReport, down, up
 from pilenode.upstream.facts import (
     GENESIS,
     Boot,
@@ -108,9 +108,19 @@ def test_nodes_and_logs_do_not_mix(tmp_path: Path) -> None:
     with Store(tmp_path / "b.db") as store:
         store.keep("n", batch(1, 2))
         assert store.keep("m", batch(1)) == 1
-        other = msgspec.structs.replace(FACTS[0], hash="")  # it has another link in another log
-        assert store.keep("n", FactBatch(log_id="f" * 16, facts=[other])) == 1
+        assert store.keep("n", FactBatch(log_id="f" * 16, facts=[FACTS[0]])) == 1
         assert (seqs(store, "n"), seqs(store, "m"), store.duplicates()) == ([1, 2, 1], [1], 0)
+
+
+def test_log_met_in_the_middle_is_asked_for_from_its_beginning(tmp_path: Path) -> None:
+    """What the cabinet believes confirmed and is not here is wanted again: the backend was set back, or is a new one."""
+    with Store(tmp_path / "b.db") as store:
+        hello = Hello(version="1", log_id=LOG_ID, first_unacked=5, last=7, head=FACTS[6].hash)
+        assert store.greet("n", hello) == Ack(log_id=LOG_ID, upto=0, hash=NO_LINK, resend=Resend(since=1, upto=4))
+        store.keep("n", batch(1, 2))
+        assert store.greet("n", hello).resend == Resend(since=3, upto=4)
+        store.keep("n", batch(3, 4))
+        assert store.greet("n", hello) == Ack(log_id=LOG_ID, upto=4, hash=FACTS[3].hash)
 
 
 def test_everything_survives_reopening(tmp_path: Path) -> None:

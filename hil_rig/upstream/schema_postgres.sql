@@ -1,0 +1,70 @@
+-- What the reference backend keeps in PostgreSQL. Applied at every start; changes nothing that is there.
+--
+-- `fact` is made so that it can become a hypertable of TimescaleDB: it has no foreign key, no identity, and its time
+-- (`wall_ms`, what the cabinet wrote, so the same for every copy of a fact) is part of the primary key. That a number
+-- of a log stands for one fact only is not left to that key: whoever writes holds the row of the log.
+CREATE TABLE IF NOT EXISTS log (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    node text NOT NULL,
+    log_id text NOT NULL,
+    upto bigint NOT NULL DEFAULT 0,           -- complete and chained up to here
+    link bytea NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),  -- of fact `upto`, as computed here
+    top bigint NOT NULL DEFAULT 0,            -- newest fact stored; above `upto`: behind a gap
+    head_seq bigint NOT NULL DEFAULT 0,       -- link that the cabinet has announced and that was not reached yet
+    head bytea NOT NULL DEFAULT '',
+    broken_at bigint,                         -- first link of the cabinet that ours is not
+    old_log_id text NOT NULL DEFAULT '',      -- log_salvaged: facts 2 to carried + 1 are copies of that log
+    carried bigint NOT NULL DEFAULT 0,
+    ask_at_ms bigint,                         -- when to ask for what is missing
+    asks integer NOT NULL DEFAULT 0,
+    duplicates bigint NOT NULL DEFAULT 0,
+    UNIQUE (node, log_id)
+) WITH (fillfactor = 70);                     -- every commit updates its row in place
+CREATE INDEX IF NOT EXISTS log_ask ON log (ask_at_ms) WHERE ask_at_ms IS NOT NULL;
+CREATE TABLE IF NOT EXISTS fact (
+    log bigint NOT NULL,
+    seq bigint NOT NULL,
+    boottime_ms bigint NOT NULL,
+    wall_ms bigint NOT NULL,
+    boot text NOT NULL,
+    clock text NOT NULL,
+    kind text NOT NULL,
+    session text,
+    body text NOT NULL,                       -- the very bytes that the link covers: jsonb would order them anew
+    hash bytea,                               -- the link that the cabinet told, where it told one
+    PRIMARY KEY (log, seq, wall_ms)
+);
+CREATE INDEX IF NOT EXISTS fact_time ON fact (log, wall_ms);
+CREATE INDEX IF NOT EXISTS fact_session ON fact (session) WHERE session IS NOT NULL;
+CREATE TABLE IF NOT EXISTS contradiction (
+    log bigint NOT NULL,
+    seq bigint NOT NULL,
+    reason text NOT NULL,
+    content bytea NOT NULL,
+    digest bytea NOT NULL,
+    PRIMARY KEY (log, seq, digest)
+);
+CREATE TABLE IF NOT EXISTS result (
+    node text NOT NULL,
+    id text NOT NULL,
+    content bytea NOT NULL,
+    digest bytea NOT NULL,
+    PRIMARY KEY (node, id, digest)
+);
+CREATE TABLE IF NOT EXISTS latest (
+    node text NOT NULL,
+    leaf text NOT NULL,
+    content bytea NOT NULL,
+    PRIMARY KEY (node, leaf)
+);
+
+-- Where TimescaleDB is installed `fact` becomes a hypertable in chunks of 30 days (not run by the tests here).
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') THEN
+        EXECUTE $timescale$
+            SELECT create_hypertable('fact', 'wall_ms', chunk_time_interval => 2592000000::bigint,
+                                     create_default_indexes => FALSE, if_not_exists => TRUE, migrate_data => TRUE)
+        $timescale$;
+    END IF;
+END $$;
