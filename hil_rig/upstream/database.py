@@ -153,5 +153,3 @@ def _told() -> Iterator[None]:
         raise LostError(str(error)) from error
     except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
         raise RefusedError(str(error)) from error
-
-

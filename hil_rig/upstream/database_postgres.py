@@ -119,5 +119,3 @@ def _told() -> Iterator[None]:
         raise LostError(str(error)) from error
     except psycopg.Error as error:
         raise RefusedError(str(error)) from error
-
-

@@ -98,7 +98,9 @@ class Reader:
 
     def logs(self) -> list[tuple[str, str, int]]:
         """Return every known log: node, log_id, and up to where it is complete."""
-        return [(row[0], row[1], row[2]) for row in self._run("SELECT node, log_id, upto FROM log ORDER BY node, log_id")]
+        return [
+            (row[0], row[1], row[2]) for row in self._run("SELECT node, log_id, upto FROM log ORDER BY node, log_id")
+        ]
 
     def heads(self, limit: int) -> list[tuple[str, str, int, str]]:
         """Return every log with its end and the link of that, nothing where there are more than ``limit``."""
@@ -129,7 +131,9 @@ class Reader:
 
     def aside(self, node: str | None = None) -> list[tuple[int, str, bytes]]:
         """Return what is kept aside: number, reason and content."""
-        select = f"SELECT seq, reason, content FROM contradiction JOIN log ON log.id = log WHERE {_OF} ORDER BY log, seq"  # noqa: S608 - as above
+        select = (
+            f"SELECT seq, reason, content FROM contradiction JOIN log ON log.id = log WHERE {_OF} ORDER BY log, seq"  # noqa: S608 - as above
+        )
         return [(row[0], row[1], bytes(row[2])) for row in self._run(select, node, node)]
 
     def _count(self, statement: str, *parameters: object) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pilenode import clock
 from pilenode.station.entries import JournalFailedError
 from pilenode.station.outbox import Pace, Patience, Window, fit, not_taken_s
+from pilenode.station.read_ahead import ReadAhead
 from pilenode.upstream.contract import MAX_BATCH_FACTS, FactBatch, NotTakenError, Problem, UpstreamLostError
 from pilenode.upstream.packing import thinned
 
@@ -34,6 +35,7 @@ class Drain:
         self.problem: Problem | None = None
         self._journal = journal
         self._log_id = journal.status().log_id
+        self._backlog = ReadAhead(journal, self._log_id)
         self._window = window
         self._pace = pace
         self._patience = patience
@@ -51,12 +53,15 @@ class Drain:
 
     async def run(self, link: Link) -> None:
         """Send until the connection is lost. Raises UpstreamLostError."""
-        while True:
-            self._journal.changed.clear()
-            self._notice(clock.monotonic_s())
-            wait_s = await self._step(link)
-            if wait_s > 0:
-                await happens(self._journal.changed, min(_LOOK_S, wait_s))
+        try:
+            while True:
+                self._journal.changed.clear()
+                self._notice(clock.monotonic_s())
+                wait_s = await self._step(link)
+                if wait_s > 0:
+                    await happens(self._journal.changed, min(_LOOK_S, wait_s))
+        finally:
+            self._backlog.close()
 
     def _notice(self, now: float) -> None:
         status = self._journal.status()
@@ -130,7 +135,7 @@ class Drain:
         if self._wanted is not None:
             return await self._again(link, *self._wanted)
         limit = min(window.room, MAX_BATCH_FACTS, window.mark - window.sent)
-        facts = await self._journal.unacked(limit, after=window.sent)
+        facts = await self._backlog.above(window.sent, limit)
         if not facts:
             return _LOOK_S
         upto, size = await self._send(link, facts)

@@ -21,7 +21,7 @@ import structlog
 from pilenode import __version__, clock
 from pilenode.log import RateLimiter
 from pilenode.station import reconnect
-from pilenode.station.confirmations import Verdict, judge, may_be_given_up
+from pilenode.station.confirmations import Pending, Verdict, judge, may_be_given_up
 from pilenode.station.drain import Drain, happens
 from pilenode.station.entries import JournalFailedError
 from pilenode.station.outbox import Pace, Patience, Window
@@ -135,8 +135,10 @@ class Sync:
                 self.protocol = link.protocol
                 log.info("upstream connected", url=self._upstream.url, protocol=link.protocol)
                 self._asked_ms, self._time_told, self._refused, self._contradiction = None, False, None, None
+                pending = Pending()
                 await _together(
-                    self._listen(link),
+                    self._listen(link, pending),
+                    self._keep_confirmations(link, pending),
                     self._send_facts(link),
                     self._ask_time(link),
                     self._tell_state(link),
@@ -153,10 +155,10 @@ class Sync:
             return Ending.NO_WAY_OUT
         return Ending.STOOD if stood else Ending.FAILED
 
-    async def _listen(self, link: Link) -> None:
+    async def _listen(self, link: Link, pending: Pending) -> None:
         async for message in link.incoming():
             if isinstance(message, Ack):
-                await self._acknowledge(message, link)
+                pending.add(message)
                 continue
             if isinstance(message, Time):
                 self._hear_time(message)
@@ -173,6 +175,10 @@ class Sync:
             self._time_told = True
         else:
             self._warn("time of the backend not believed", wall_ms=told.wall_ms, asked_ms=told.asked_ms)
+
+    async def _keep_confirmations(self, link: Link, pending: Pending) -> None:
+        while True:
+            await self._acknowledge(await pending.next(), link)
 
     async def _acknowledge(self, ack: Ack, link: Link) -> None:
         try:

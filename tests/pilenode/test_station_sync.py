@@ -13,6 +13,7 @@ import pytest
 from config.tariff import flat_schedule
 from pilenode import clock
 from pilenode.station import drain as drain_module
+from pilenode.station import outbox
 from pilenode.station import sync as module
 from pilenode.station.acts import Acts
 from pilenode.station.commands import Commands
@@ -211,6 +212,7 @@ def play(
 @pytest.fixture(autouse=True)
 def _short_greeting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_GREETING_S", 0.05)
+    monkeypatch.setattr(outbox, "WINDOW_FACTS", 800)
 
 
 def test_facts_wait_a_moment_for_the_backend_to_say_where_it_stands(
