@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,8 +30,13 @@ _NOT_RUN = pytest.StashKey[dict[str, list[str]]]()
 def _missing_programs(item: pytest.Item) -> Iterator[str]:
     for mark in item.iter_markers("needs"):
         for program in mark.args:
-            if os.geteuid() != 0 if program == "root" else shutil.which(program) is None:
+            if os.geteuid() != 0 if program == "root" else shutil.which(program, path=_path()) is None:
                 yield program
+
+
+def _path() -> str:
+    """Return where programs are looked for: Debian keeps those of PostgreSQL away from PATH."""
+    return os.pathsep.join([os.environ.get("PATH", ""), *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
 
 
 def pytest_configure() -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import aiomqtt
 import msgspec
 
-from hil_rig.upstream.connection import Share, client
+from hil_rig.upstream.connection import Share, client, entered
 from hil_rig.upstream.database import LostError, RefusedError
 from hil_rig.upstream.hearing import NonsenseError, hear
 from hil_rig.upstream.store import Answer
@@ -82,28 +82,23 @@ class Backend:
             while True:
                 connection = client(self._url, self._version, self._share, self.dropped)
                 with contextlib.suppress(aiomqtt.MqttError):
-                    await self._serve(connection)
+                    async with entered(connection):
+                        await self._serve(connection)
                 self.connected.clear()
-                connection.abandon()
                 await asyncio.sleep(_RETRY_S)
         finally:
             self._thread.shutdown()
 
     async def _serve(self, connection: Client) -> None:
-        await connection.enter()
-        try:
-            topic = self._share.topic if self._share else f"{ROOT}/+/up/#"
-            granted = await connection.subscribe(topic, qos=1)
-            if any(getattr(reason, "is_failure", False) for reason in granted):
-                raise aiomqtt.MqttError("may not subscribe")
-            self.connected.set()
-            parts = [self._listen(connection), self._work(connection), self._ask(connection)]
-            if self._share and self._share.first:
-                parts.append(self._read_kept())
-            await _together(*parts)
-        finally:
-            with contextlib.suppress(Exception):
-                await connection.__aexit__(None, None, None)
+        topic = self._share.topic if self._share else f"{ROOT}/+/up/#"
+        granted = await connection.subscribe(topic, qos=1)
+        if any(getattr(reason, "is_failure", False) for reason in granted):
+            raise aiomqtt.MqttError("may not subscribe")
+        self.connected.set()
+        parts = [self._listen(connection), self._work(connection), self._ask(connection)]
+        if self._share and self._share.first:
+            parts.append(self._read_kept())
+        await _together(*parts)
 
     # -- hearing -----------------------------------------------------------------------------------------------
 
@@ -122,7 +117,7 @@ class Backend:
 
     async def _read_kept(self) -> None:
         """Read the states and presences that the broker keeps; what comes anew comes to whoever has the share."""
-        async with client(self._url, self._version) as reader:
+        async with entered(client(self._url, self._version)) as reader:
             await reader.subscribe([(f"{ROOT}/+/up/st", 1), (f"{ROOT}/+/up/live", 1)])
             messages = aiter(reader.messages)
             with contextlib.suppress(TimeoutError):

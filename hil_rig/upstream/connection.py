@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pilenode.upstream.mqtt_client import Client
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import AsyncIterator
 
 VERSIONS: Final = {"3.1.1": aiomqtt.ProtocolVersion.V311, "5": aiomqtt.ProtocolVersion.V5}
 #: Messages that the broker may send before it has an answer to the first of them (MQTT 5).
@@ -37,8 +39,9 @@ _silent.propagate = False
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One of several workers. ``group`` is what they have in common, ``name`` is its own; the ``first`` reads what the
-    broker keeps, which it hands to no shared subscription.
+    """One of several workers. ``group`` is what they have in common, ``name`` is its own.
+
+    The ``first`` reads what the broker keeps, too: it hands that to no shared subscription.
     """
 
     group: str
@@ -80,6 +83,20 @@ def client(
     )
 
 
+@contextlib.asynccontextmanager
+async def entered(connection: Client) -> AsyncIterator[Client]:
+    """Connect, and leave nothing open. Raises aiomqtt.MqttError."""
+    try:
+        await connection.enter()
+        try:
+            yield connection
+        finally:
+            with contextlib.suppress(aiomqtt.MqttError):
+                await connection.__aexit__(None, None, None)
+    finally:
+        connection.abandon()
+
+
 def _counting(dropped: Counter[str]) -> type[asyncio.Queue[aiomqtt.Message]]:
     """Return a queue that counts what it has no room for."""
 
@@ -98,13 +115,9 @@ async def best_version(url: str) -> str:
     """Return "5" when the broker understands it, else "3.1.1". Raises aiomqtt.MqttError when it is not there."""
     trial = client(url, "5", timeout_s=_PROBE_S)
     try:
-        await trial.enter()
+        async with entered(trial):
+            return "5"
     except aiomqtt.MqttError:
         if not trial.reached:
             raise
         return "3.1.1"
-    else:
-        await trial.__aexit__(None, None, None)
-        return "5"
-    finally:
-        trial.abandon()

@@ -3,7 +3,7 @@
 Rules of this file:
 - batches come in any order, again, and from several connections at once; none of it changes what stands at the end;
 - the backend computes the links itself, from the one of ``upto`` on. A cabinet's own link is only compared;
-- **what follows directly on ``upto`` counts as the cabinet tells it.** Where its links are not ours, the log is noted as
+- what follows directly on ``upto`` counts as the cabinet tells it. Where its links are not ours, the log is noted as
   broken, and the acknowledgement, which has our link, shows it to the cabinet: it begins a new log. So nothing sticks;
 - what follows on a gap waits. When the gap closes, it is believed as far as the links bear it out; the rest waits to be
   told again;
@@ -239,13 +239,7 @@ class Intake:
                         self._aside(fact, "not_borne_out")
                 run, links, wrong = older, old_links, 0
         for fact in run:
-            known = stored.get(fact.seq)
-            if known is None:
-                self.changes.added[fact.seq] = fact
-            elif same(known, fact):
-                self._duplicate()
-            else:
-                self._replace(known, fact)
+            self._stand(fact, stored.get(fact.seq))
         if wrong and self.state.broken_at is None:
             self.state = replace(self.state, broken_at=wrong)
         self._settle(run, links)
@@ -289,14 +283,10 @@ class Intake:
     def _wait(self, fact: Fact, known: Fact | None) -> None:
         """Keep a fact that follows on a gap."""
         self.state = replace(self.state, top=max(self.state.top, fact.seq))
-        if known is None:
-            self.changes.added[fact.seq] = fact
-        elif same(known, fact):
-            self._duplicate()
-        elif known.kind == FactKind.REMOVED:
+        if known is not None and known.kind == FactKind.REMOVED and fact.kind != FactKind.REMOVED:
             self._aside(fact, IN_HOLE)
         else:
-            self._replace(known, fact)
+            self._stand(fact, known)
 
     def _follow(self) -> None:
         """Settle what has waited, as far as the links bear it out."""
@@ -341,11 +331,16 @@ class Intake:
         stored.update({seq: fact for seq, fact in self.changes.added.items() if since <= seq <= upto})
         return stored
 
-    def _replace(self, known: Fact, fact: Fact) -> None:
-        holes = FactKind.REMOVED in (known.kind, fact.kind)
-        self._aside(known, IN_HOLE if holes else "replaced")
-        if self.changes.added.pop(known.seq, None) is None:
-            self.changes.taken.add(known.seq)
+    def _stand(self, fact: Fact, known: Fact | None) -> None:
+        """Let a fact stand under its number, whatever has stood there."""
+        if known is not None and same(known, fact):
+            self._duplicate()
+            return
+        if known is not None:
+            holes = FactKind.REMOVED in (known.kind, fact.kind)
+            self._aside(known, IN_HOLE if holes else "replaced")
+            if self.changes.added.pop(known.seq, None) is None:
+                self.changes.taken.add(known.seq)
         self.changes.added[fact.seq] = fact
 
     def _aside(self, fact: Fact, reason: str) -> None:

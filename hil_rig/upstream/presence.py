@@ -1,4 +1,4 @@
-"""Which of two messages of a retained topic is the newer one, where nothing promises the order in which they come. Pure.
+"""Which of two messages of a retained topic is the newer one, where nothing promises the order of arrival. Pure.
 
 Workers share what cabinets say, so two messages of one topic may be committed the other way round.
 """

@@ -190,6 +190,11 @@ class Reader:
         """Return every command result as it arrived, each once."""
         return [bytes(row[0]) for row in self._run(f"SELECT content FROM result WHERE {_OF}", node, node)]  # noqa: S608 - as above
 
+    def sizes(self) -> tuple[int, int]:
+        """Return how many bytes the facts take alone, and with the indexes on them."""
+        with self._lock:
+            return self._db.sizes("fact")
+
     def latest(self, node: str, leaf: str) -> bytes | None:
         """Return the newest message of a retained topic ("st" or "live")."""
         rows = self._run("SELECT content FROM latest WHERE node = ? AND leaf = ?", node, leaf)

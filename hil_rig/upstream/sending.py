@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from hil_rig.upstream.connection import client
+from hil_rig.upstream.connection import client, entered
 from pilenode.upstream.contract import Command, StateReport, down, up
 from pilenode.upstream.facts import CommandResult
 
@@ -26,7 +26,7 @@ async def send(
     A broker keeps no command for a node that is away, and the node answers a repeated one from its journal. A node that
     does not know the time asks for its challenge, which stands in its state.
     """
-    async with asyncio.timeout(timeout_s), client(url, version) as connection:
+    async with asyncio.timeout(timeout_s), entered(client(url, version)) as connection:
         result_topic, state_topic = up(node, "res"), up(node, "st")
         asking = _Asking(connection, down(node, "cmd"), command)
         await connection.subscribe([(result_topic, 1), (state_topic, 1)])

@@ -86,8 +86,8 @@ class Store(Reader):
     def commit(self, heard: Sequence[Heard], now_ms: int | None = None) -> list[Answer]:
         """Commit all of it in one transaction and return what the cabinets are to be told, one answer per log.
 
-        ``now_ms``: the wall time, ms since the epoch. Raises RefusedError for what the database cannot keep; then
-        nothing of it was committed.
+        Batches must be well-formed (``intake.well_formed``; ``hearing`` sees to it). ``now_ms``: ms since the epoch.
+        Raises RefusedError for what the database cannot keep; then nothing of it was committed.
         """
         at_ms = clock.wall_ms() if now_ms is None else now_ms
         for left in reversed(range(_TRIES)):
@@ -101,6 +101,8 @@ class Store(Reader):
 
     def keep(self, node: str, batch: FactBatch) -> int:
         """Commit a batch and return up to where its log is complete now."""
+        if not well_formed(batch.facts):
+            raise RefusedError("facts without order or sense")
         return self.commit([Heard(node, batch)])[0].ack.upto
 
     def greet(self, node: str, hello: Hello) -> Ack:
@@ -146,10 +148,8 @@ class Store(Reader):
             for message in said[node, log_id]:
                 if isinstance(message, Hello):
                     resend = intake.greet(message) or resend
-                elif well_formed(message.facts):
-                    intake.take(message.facts)
                 else:
-                    raise RefusedError(f"{node}: facts without order or sense")
+                    intake.take(message.facts)
             intake.done(now_ms)
             answers.append(Answer(node, intake.state.ack(log_id, resend)))
             added += [_row(log, fact) for fact in intake.changes.added.values()]
@@ -195,7 +195,8 @@ class Store(Reader):
             )
             if not known or newer(latest.leaf, latest.content, bytes(known[0][0])):
                 self._db.run(
-                    "INSERT INTO latest VALUES (?, ?, ?) ON CONFLICT (node, leaf) DO UPDATE SET content = excluded.content",
+                    "INSERT INTO latest VALUES (?, ?, ?) "
+                    "ON CONFLICT (node, leaf) DO UPDATE SET content = excluded.content",
                     node,
                     latest.leaf,
                     latest.content,

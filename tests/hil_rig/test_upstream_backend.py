@@ -26,19 +26,12 @@ from pilenode.station.sync import Sync, Timing
 from pilenode.station.terms import Terms
 from pilenode.station.timekeeper import WallClock
 from pilenode.station.wallclock import ClockQuality, Reading, stamp
-from pilenode.upstream.contract import NO_LINK, Ack, Command, FactBatch, Hello, Live, Resend, StateReport, down, up
+from pilenode.upstream.contract import NO_LINK, Command, Hello, Live, StateReport, down, up
 from pilenode.upstream.facts import (
-    GENESIS,
     Boot,
-    Fact,
     FactKind,
-    SessionEnded,
-    SessionStarted,
-    canonical,
-    link,
 )
 from pilenode.upstream.mqtt import MqttUpstream
-from tests.pilenode.bills import NO_BILL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,133 +40,6 @@ if TYPE_CHECKING:
 LOG_ID = "0123456789abcdef"
 TERMS = flat_schedule("t", 520, 300)
 BROKERS = [pytest.param("mosquitto", marks=pytest.mark.needs("mosquitto")), "amqtt"]
-
-
-def chain(count: int) -> list[Fact]:
-    """Return the first facts of a log."""
-    facts, previous = [], GENESIS
-    for seq in range(1, count + 1):
-        fact = Fact(
-            seq=seq,
-            boot="b",
-            boottime_ms=seq,
-            wall_ms=seq,
-            clock="ntp",
-            kind=FactKind.BOOT,
-            body=msgspec.Raw(canonical(Boot(version=str(seq)))),
-            hash="0" * 64,
-        )
-        previous = link(previous, LOG_ID, fact)
-        facts.append(msgspec.structs.replace(fact, hash=previous.hex()))
-    return facts
-
-
-FACTS = chain(12)
-
-
-def batch(*seqs: int) -> FactBatch:
-    """Return those facts as one batch."""
-    return FactBatch(log_id=LOG_ID, facts=[FACTS[seq - 1] for seq in seqs])
-
-
-def seqs(store: Store, node: str | None = "n") -> list[int]:
-    """Return what is stored."""
-    return [row.fact.seq for row in store.rows(node)]
-
-
-def test_confirmation_is_the_end_of_the_unbroken_beginning(tmp_path: Path) -> None:
-    """A gap holds the confirmation back until it is filled, in whatever order batches come."""
-    with Store(tmp_path / "b.db") as store:
-        assert store.keep("n", batch(1, 2)) == 2
-        assert store.keep("n", batch(5, 6)) == 2
-        assert store.keep("n", batch(4)) == 2
-        assert store.keep("n", batch(3)) == 6
-        assert seqs(store) == [1, 2, 3, 4, 5, 6]
-
-
-def test_repeated_facts_are_kept_once_and_counted(tmp_path: Path) -> None:
-    """What arrives again changes nothing and is counted; what contradicts is counted apart and does not win."""
-    with Store(tmp_path / "b.db") as store:
-        store.keep("n", batch(1, 2, 3))
-        assert store.keep("n", batch(2, 3, 4)) == 4
-        assert (store.duplicates("n"), store.contradictions("n")) == (2, 0)
-        forged = msgspec.structs.replace(FACTS[0], body=msgspec.Raw(b'{"version":"forged"}'))
-        store.keep("n", FactBatch(log_id=LOG_ID, facts=[forged]))
-        assert (store.duplicates(), store.contradictions()) == (2, 1)
-        assert bytes(store.rows("n")[0].fact.body) == bytes(FACTS[0].body)
-
-
-def test_nodes_and_logs_do_not_mix(tmp_path: Path) -> None:
-    """The same numbers of another node or of a new log are other facts."""
-    with Store(tmp_path / "b.db") as store:
-        store.keep("n", batch(1, 2))
-        assert store.keep("m", batch(1)) == 1
-        assert store.keep("n", FactBatch(log_id="f" * 16, facts=[FACTS[0]])) == 1
-        assert (seqs(store, "n"), seqs(store, "m"), store.duplicates()) == ([1, 2, 1], [1], 0)
-
-
-def test_log_met_in_the_middle_is_asked_for_from_its_beginning(tmp_path: Path) -> None:
-    """What the cabinet believes confirmed and is not here is wanted again: the backend was set back, or is a new one."""
-    with Store(tmp_path / "b.db") as store:
-        hello = Hello(version="1", log_id=LOG_ID, first_unacked=5, last=7, head=FACTS[6].hash)
-        assert store.greet("n", hello) == Ack(log_id=LOG_ID, upto=0, hash=NO_LINK, resend=Resend(since=1, upto=4))
-        store.keep("n", batch(1, 2))
-        assert store.greet("n", hello).resend == Resend(since=3, upto=4)
-        store.keep("n", batch(3, 4))
-        assert store.greet("n", hello) == Ack(log_id=LOG_ID, upto=4, hash=FACTS[3].hash)
-
-
-def test_everything_survives_reopening(tmp_path: Path) -> None:
-    """What was confirmed is there after a restart of the backend."""
-    with Store(tmp_path / "b.db") as store:
-        store.keep("n", batch(1, 2, 3))
-    with Store(tmp_path / "b.db") as store:
-        assert store.complete("n", LOG_ID) == 3
-        assert store.broken_link("n", LOG_ID) is None
-
-
-@pytest.mark.parametrize("broken", [1, 3, 5])
-def test_broken_chain_is_found(tmp_path: Path, broken: int) -> None:
-    """A fact that does not continue the chain is named."""
-    facts = list(FACTS[:5])
-    facts[broken - 1] = msgspec.structs.replace(facts[broken - 1], wall_ms=77)
-    with Store(tmp_path / "b.db") as store:
-        store.keep("n", FactBatch(log_id=LOG_ID, facts=facts))
-        assert store.broken_link("n", LOG_ID) == broken
-
-
-def test_sessions_are_put_together(tmp_path: Path) -> None:
-    """Start and end of a session are told as one."""
-    started = SessionStarted(order="o", port=1, source="cli", tariff=TERMS, tariff_version="t1", guard_boot="g")
-    ended = SessionEnded(
-        order="o",
-        port=1,
-        reason="full",
-        age_ms=0,
-        start_register_mwh=0,
-        end_register_mwh=1000,
-        energy_wh=1,
-        duration_s=1,
-        electricity_fen=0,
-        service_fen=0,
-        tariff_version="t",
-        money=NO_BILL,
-    )
-
-    def fact(seq: int, kind: FactKind, session: str, body: SessionStarted | SessionEnded) -> Fact:
-        row = msgspec.structs.replace(FACTS[seq - 1], kind=kind, session=session)
-        return msgspec.structs.replace(row, body=msgspec.Raw(canonical(body)))
-
-    facts = [
-        fact(1, FactKind.SESSION_STARTED, "s1", started),
-        fact(2, FactKind.SESSION_STARTED, "s2", started),
-        fact(3, FactKind.SESSION_ENDED, "s1", ended),
-    ]
-    with Store(tmp_path / "b.db") as store:
-        store.keep("n", FactBatch(log_id=LOG_ID, facts=facts))
-        one, two = store.sessions("n")
-    assert (one.session, one.started, one.ended) == ("s1", started, ended)
-    assert (two.session, two.ended) == ("s2", None)
 
 
 # -- over a real broker ----------------------------------------------------------------------------------------
