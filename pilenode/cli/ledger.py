@@ -75,7 +75,8 @@ def read_all(terminal: Terminal, ask: Ask, more: Sequence[Taker] = (), kinds: Se
     first = fact_pages.read(terminal, ask, wanted, [entries, records, *more])
     now = status.clock
     told = (0, "none") if now is None else (now.wall_ms, now.quality)
-    frame = Frame(first.log_id, *told, zone_of(status))
+    acked_seq = status.acked_seq if status.log_id == first.log_id else 0
+    frame = Frame(first.log_id, *told, zone_of(status), acked_seq)
     return Read(entries, records, frame, status)
 
 

@@ -43,12 +43,20 @@ COLUMNS: Final = (
 
 
 class Frame(NamedTuple):
-    """What stands around an export: the log, the moment and its clock, the zone of local times."""
+    """What stands around an export: the log, the moment and its clock, the zone of local times.
+
+    ``acked_seq``: up to where the backend has acknowledged the log.
+    """
 
     log_id: str
     now_ms: int
     clock: str
     zone: ZoneInfo
+    acked_seq: int = 0
+
+    def has_arrived(self, entry: Entry) -> bool:
+        """Return whether the backend has acknowledged an entry and everything that was written into it."""
+        return max([entry.seq, *(step.seq for step in entry.history)]) <= self.acked_seq
 
 
 def safe(cell: str) -> str:
@@ -139,6 +147,7 @@ def data(frame: Frame, entries: Iterable[Entry], checks: Iterable[Check]) -> dic
             {
                 "id": entry_id(frame.log_id, entry.seq),
                 "overdue": late(entry, frame.now_ms, frame.clock).value,
+                "acknowledged": frame.has_arrived(entry),
                 **msgspec.to_builtins(entry),
             }
             for entry in now

@@ -84,6 +84,7 @@ def one(terminal: Terminal, frame: Frame, entry: Entry) -> Table:
         (pick("逾期", "Overdue"), pick(*LATE[how])),
         (pick("应急预案", "Contingency"), entry.contingency or "-"),
         (pick("状态", "State"), pick(*STATES[entry.state])),
+        (pick("后台已确认", "Acknowledged"), pick("是", "yes") if frame.has_arrived(entry) else pick("否", "no")),
     ]
     for name, words in rows:
         grid.add_row(name, Styled(words))

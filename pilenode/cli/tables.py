@@ -98,7 +98,7 @@ def _words(terminal: Terminal, code: str) -> tuple[str, str]:
 
 
 def _upstream(terminal: Terminal, reply: StatusReply) -> Iterator[Styled]:
-    """Yield whether there is a connection, and where there is none, why not and what to do."""
+    """Yield whether there is a connection, what is wrong with it or why there is none, and what to do."""
     pick, url = terminal.pick, reply.upstream_url
     if url is None:
         yield Styled(pick("未配置", "not configured"))
@@ -106,10 +106,10 @@ def _upstream(terminal: Terminal, reply: StatusReply) -> Iterator[Styled]:
         yield Styled(f"{pick('已连接', 'connected')} {url} {reply.upstream_protocol or ''}", "green")
     else:
         yield Styled(f"{pick('未连接', 'not connected')} {url}", "yellow")
-        if reply.upstream_problem is not None:
-            sentence, remedy = _words(terminal, reply.upstream_problem)
-            yield Styled(f"{sentence} ({reply.upstream_detail})" if reply.upstream_detail else sentence, "yellow")
-            yield Styled(remedy, "dim")
+    if url is not None and reply.upstream_problem is not None:
+        sentence, remedy = _words(terminal, reply.upstream_problem)
+        yield Styled(f"{sentence} ({reply.upstream_detail})" if reply.upstream_detail else sentence, "yellow")
+        yield Styled(remedy, "dim")
 
 
 def _head(terminal: Terminal, reply: StatusReply) -> Table:

@@ -262,7 +262,7 @@ class MqttUpstream:
         self.problem = Problem(found.code, found.detail)
         if found.code in BLAMED:
             return _ReachedError(str(error))
-        return UpstreamLostError(str(error), local=_has_no_way_out(cause))
+        return UpstreamLostError(str(error), local=has_no_way_out(cause))
 
     async def _client(self, version: Version, patience_s: float, session: int, pair: Pair) -> Client:
         settings = self._settings
@@ -306,7 +306,7 @@ def _secrets(settings: Settings, pair: Pair, *, check_dates: bool) -> tuple[str 
     return password, diagnosis.tls_context(settings.ca_file, certificate, key, check_dates=check_dates)
 
 
-def _has_no_way_out(error: BaseException) -> bool:
+def has_no_way_out(error: BaseException) -> bool:
     """Return whether a connection failed on this machine: no link, no route, nobody to ask for the address."""
     return isinstance(error, socket.gaierror) or (isinstance(error, OSError) and error.errno in _NO_WAY_OUT)
 

@@ -126,6 +126,7 @@ class Cabinet:
         self.locks = LockDesk(PORTS)
         self.ledger = LedgerDesk(Policy(), lambda: log.log_id, PORTS)
         self._kept = 0
+        self.acked_seq = 0
 
     def catch_up(self) -> None:
         """Let the desks learn of all facts."""
@@ -171,7 +172,7 @@ class Cabinet:
             outbox=0,
             log_id=self.log.log_id,
             last_seq=len(self.log.facts),
-            acked_seq=0,
+            acked_seq=self.acked_seq,
             journal_ok=True,
             locks=locks.shown(self.locks.locks, self.now),
             ledger=self.ledger.shown(self.now),

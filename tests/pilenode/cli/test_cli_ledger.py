@@ -143,6 +143,17 @@ def test_one_entry_with_its_history(run: Run) -> None:
     assert run("ledger", "show", "fedcba9876543210-2")[0] == 3
 
 
+@pytest.mark.parametrize(("acked_seq", "known"), [(1, "no"), (2, "no"), (3, "yes")])
+def test_who_reads_an_entry_knows_whether_the_backend_does(
+    run: Run, cabinet: Cabinet, acked_seq: int, known: str
+) -> None:
+    """An alarm is known upstream when it and all that was written into it is acknowledged: found 2, repaired 3."""
+    cabinet.acked_seq = acked_seq
+    assert re.search(rf"Acknowledged +{known} *$", run("ledger", "show", "2")[1], re.MULTILINE)
+    (entry,) = json.loads(run("ledger", "show", "2", "--json")[1])["entries"]
+    assert entry["acknowledged"] is (known == "yes")
+
+
 def test_every_word_of_the_ledger_exists_in_both_languages() -> None:
     """No kind, state or lateness is shown as a bare identifier."""
     assert ledger_words.KINDS.keys() == {kind.value for kind in EntryKind}

@@ -148,6 +148,18 @@ def test_trouble_of_upstream_and_journal_is_shown(run: Run, station: FakeStation
     assert "not configured" in run("status")[1]
 
 
+def test_a_connection_over_which_nothing_arrives_is_not_called_well(
+    run: Run, station: FakeStation, cabinet: StatusReply
+) -> None:
+    """Who is connected and not heard reads why, with code, reason of the broker and what to do."""
+    station.reply = msgspec.structs.replace(
+        cabinet, upstream_problem="upstream_publish_refused", upstream_detail="0x87"
+    )
+    out = " ".join(run("status")[1].split())
+    for words in ("connected mqtt://127.0.0.1:1883 mqtt5", "[upstream_publish_refused] (0x87)", "right to publish"):
+        assert words in out
+
+
 @pytest.mark.parametrize(
     ("language", "clock", "words"),
     [
