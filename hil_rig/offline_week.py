@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from hil_rig.contract.sample_bodies import BODIES
+from pilenode import clock
 from pilenode.station import journal_writer
 from pilenode.station.entries import NewFact
 from pilenode.station.journal import Journal
-from pilenode.station.wallclock import FLOOR_MS, ClockQuality, Stamp
+from pilenode.station.wallclock import ClockQuality, Stamp
 from pilenode.upstream.facts import (
     Checkpoint,
     CommandResult,
@@ -45,8 +46,6 @@ _MINUTE_MS: Final = 60_000
 _MINUTES: Final = DAYS * 24 * 60
 #: A boot now and then, as of a cabinet that is switched off and on.
 _BOOT_MINUTES: Final = 2500
-#: Begun a few weeks after the oldest date that a clock is believed.
-_BEGIN_MS: Final = FLOOR_MS + 40 * 86_400_000
 
 
 def _body(kind: FactKind, expected: type[Body]) -> Body:
@@ -57,9 +56,13 @@ def _body(kind: FactKind, expected: type[Body]) -> Body:
 
 
 class Week:
-    """Yields what is written in each minute. ``prefix`` makes orders and commands unlike those of another week."""
+    """Yields what is written in each minute of the last seven days.
+
+    ``prefix`` makes orders and commands unlike those of another week.
+    """
 
     def __init__(self, seed: int = 1, prefix: str = "") -> None:
+        self._begin_ms = clock.wall_ms() - _MINUTES * _MINUTE_MS
         self._random = Random(seed)  # noqa: S311 - repeatable, not secret
         self._prefix = prefix
         self._count = 0
@@ -70,7 +73,7 @@ class Week:
     def stamp(self) -> Stamp:
         """Return the moment of the minute that was yielded last."""
         boot, minute = divmod(self._minute, _BOOT_MINUTES)
-        wall_ms = _BEGIN_MS + self._minute * _MINUTE_MS
+        wall_ms = self._begin_ms + self._minute * _MINUTE_MS
         return Stamp(f"{self._prefix}boot-{boot}", minute * _MINUTE_MS, wall_ms, ClockQuality.RTC, 2000)
 
     def minutes(self, count: int) -> Iterator[list[NewFact]]:
