@@ -62,7 +62,8 @@ class Wire:
         self._holder: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self._holder = subprocess.Popen(["unshare", "-n", "sleep", "infinity"], stdin=subprocess.DEVNULL)
+        command = ("unshare", "-n", "sleep", "infinity")
+        self._holder = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         own, theirs = Path("/proc/self/ns/net"), Path(f"/proc/{self.pid}/ns/net")
         while theirs.readlink() == own.readlink():
             time.sleep(0.01)
@@ -168,14 +169,14 @@ class Rig:
             if node.said[-1].protocol is not None:
                 row.failures.append("a cabinet did not notice at all")
             acked.append(node.said[-1].acked)
+            mended.append(time.monotonic())  # the command that does it ends later than it does it
             wire.mend(case)
-            mended.append(time.monotonic())
         for at, (wire, node) in enumerate(zip(self.wires, self.nodes, strict=True)):
             begun_s = mended[at]
             told = node.until(lambda said, at=at: said.acked > acked[at], _BACK_WITHIN_S)  # type: ignore[misc]
             row.acked_s.append(told.at_s - begun_s)
-            seen = [when for when, who in self.middle.connects if who == wire.there and when >= begun_s]
-            row.packet_s.append(min(seen) - begun_s)
+            seen = [when - begun_s for when, who in self.middle.connects if who == wire.there and when >= begun_s]
+            row.packet_s.append(min(seen, default=row.acked_s[-1]))
         if case != _UNKNOWABLE and max(row.packet_s) > BACK_S:
             row.failures.append(f"{case}: first packet after {max(row.packet_s):.1f} s, allowed {BACK_S:g}")
         return row

@@ -82,7 +82,7 @@ class Middle:
         self.after_puback: Callable[[], None] | None = None
         self.connections = self.batches = self.bytes = self.acks = self.copies = 0
         self._broker = broker
-        self._random = random.Random(1)  # noqa: S311 - repeatable, not secret
+        self._random = random.Random(1)
         self._old: deque[bytes] = deque(maxlen=_OLD)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="middle", daemon=True)
@@ -133,8 +133,9 @@ class Middle:
         who = writer.get_extra_info("peername")[0]
         with contextlib.suppress(OSError, asyncio.CancelledError):
             to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self._broker.port)
+            known: set[bytes] = set()  # batches that are not answered yet
             both = [
-                asyncio.create_task(self._up(reader, to_writer, known := set(), who)),
+                asyncio.create_task(self._up(reader, to_writer, known, who)),
                 asyncio.create_task(self._down(to_reader, writer, known)),
             ]
             try:

@@ -13,7 +13,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from msgspec.structs import replace
 
@@ -37,7 +37,7 @@ from pilenode.upstream.facts_money import UsageMark
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pilenode.upstream.facts import Body
+_Body = TypeVar("_Body", Checkpoint, CommandResult, Fault, SessionEnded, SessionStarted, StartRefused)
 
 FACTS: Final = 100_000
 DAYS: Final = 7
@@ -48,7 +48,7 @@ _MINUTES: Final = DAYS * 24 * 60
 _BOOT_MINUTES: Final = 2500
 
 
-def _body(kind: FactKind, expected: type[Body]) -> Body:
+def _body(kind: FactKind, expected: type[_Body]) -> _Body:
     body = BODIES[kind]
     if not isinstance(body, expected):
         raise TypeError(kind)
@@ -63,7 +63,7 @@ class Week:
 
     def __init__(self, seed: int = 1, prefix: str = "") -> None:
         self._begin_ms = clock.wall_ms() - _MINUTES * _MINUTE_MS
-        self._random = Random(seed)  # noqa: S311 - repeatable, not secret
+        self._random = Random(seed)
         self._prefix = prefix
         self._count = 0
         self._minute = 0
@@ -119,22 +119,23 @@ class Week:
         started = replace(_body(FactKind.SESSION_STARTED, SessionStarted), order=order, port=port)
         return NewFact(FactKind.SESSION_STARTED, started, session)
 
-    def _reading(self, port: int, minutes: int) -> Body:
+    def _reading(self, port: int, minutes: int) -> Checkpoint:
         body = _body(FactKind.CHECKPOINT, Checkpoint)
         power_w = 150 + self._random.randint(0, 80)
         register_mwh = 5_000_000 + minutes * 3200 + power_w
         on_ms = minutes * _MINUTE_MS
-        at = self.stamp
+        energy_mwh, at = register_mwh - 5_000_000, self.stamp
         mark = UsageMark(wall_ms=at.wall_ms, boottime_ms=at.boottime_ms, trusted=True, register_mwh=register_mwh)
-        count = {"energy_mwh": register_mwh - 5_000_000, "register_mwh": register_mwh, "at_ms": on_ms, "on_ms": on_ms}
         return replace(
             body,
             port=port,
             register_mwh=register_mwh,
             on_ms=on_ms,
             power_w=power_w,
-            count=replace(body.count, **count),  # type: ignore[attr-defined]
-            usage=replace(body.usage, last=mark),  # type: ignore[attr-defined]
+            count=replace(
+                body.count, energy_mwh=energy_mwh, register_mwh=register_mwh, at_ms=on_ms, on_ms=on_ms, read=True
+            ),
+            usage=replace(body.usage, last=mark),
             power_ms=[0, 0, 0, on_ms],
         )
 

@@ -14,7 +14,6 @@ import logging
 import resource
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -48,8 +47,10 @@ _START_S: Final = 30.0
 
 
 class Said(msgspec.Struct, frozen=True):
-    """How far it was at ``at_s`` (CLOCK_MONOTONIC). ``late_ms``: the longest that others waited since the last line;
-    ``busy_ms``: of that, processor time of the loop itself. ``problem``: what ``pilenode status`` would show.
+    """How far it was at ``at_s`` (CLOCK_MONOTONIC).
+
+    ``late_ms``: the longest that others waited since the last line; ``busy_ms``: the most processor time that the event
+    loop took between two of their turns. ``problem``: what ``pilenode status`` would show.
     """
 
     at_s: float
@@ -61,7 +62,6 @@ class Said(msgspec.Struct, frozen=True):
     busy_ms: float
     memory_mib: float
     cpu_s: float
-    urgent_waits_s: float | None = None
 
 
 class Lateness:

@@ -1,4 +1,4 @@
-"""What an acknowledgement of the backend is worth, and when this log has to be given up because of one. Pure, but for ``Pending``.
+"""What an acknowledgement of the backend is worth, and when this log has to be given up because of one. Pure.
 
 The backend names the link of the newest fact that it has. Only who has the same history is believed. A backend that
 holds facts of this log which are not in it has seen a past that this storage lost: a card that was restored, or that

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import secrets
-import socket
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -30,6 +28,7 @@ from pilenode.upstream.contract import Live, NotTakenError, Problem, UpstreamLos
 from pilenode.upstream.dialect import PATIENCE_S, Dialect, Version
 from pilenode.upstream.mqtt_client import Client
 from pilenode.upstream.mqtt_link import MAX_MESSAGE_BYTES, MqttLink
+from pilenode.upstream.way_out import has_no_way_out
 
 if TYPE_CHECKING:
     import ssl
@@ -55,8 +54,6 @@ _PROTOCOLS: Final = {Version.V5: aiomqtt.ProtocolVersion.V5, Version.V311: aiomq
 #: CONNACK reasons that are about the version: unspecified (an answer in 3.1.1 is read as this), malformed packet,
 #: protocol error, unsupported protocol version (MQTT 5.0, 3.2.2.2).
 _VERSION_REASONS: Final = frozenset({0x80, 0x81, 0x82, 0x84})
-
-_NO_WAY_OUT: Final = frozenset({errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL})
 
 _silent = logging.getLogger("pilenode.upstream.mqtt")
 _silent.addHandler(logging.NullHandler())
@@ -304,11 +301,6 @@ def _secrets(settings: Settings, pair: Pair, *, check_dates: bool) -> tuple[str 
         return password, None
     certificate, key = (str(path) if path is not None else "" for path in (pair.certificate, pair.key))
     return password, diagnosis.tls_context(settings.ca_file, certificate, key, check_dates=check_dates)
-
-
-def has_no_way_out(error: BaseException) -> bool:
-    """Return whether a connection failed on this machine: no link, no route, nobody to ask for the address."""
-    return isinstance(error, socket.gaierror) or (isinstance(error, OSError) and error.errno in _NO_WAY_OUT)
 
 
 def _reason(error: aiomqtt.MqttCodeError) -> int:

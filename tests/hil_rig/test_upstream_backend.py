@@ -42,9 +42,6 @@ TERMS = flat_schedule("t", 520, 300)
 BROKERS = [pytest.param("mosquitto", marks=pytest.mark.needs("mosquitto")), "amqtt"]
 
 
-# -- over a real broker ----------------------------------------------------------------------------------------
-
-
 @pytest.mark.bench
 @pytest.mark.parametrize("kind", BROKERS)
 def test_broker_starts_dies_and_starts_again(kind: Kind) -> None:
@@ -113,7 +110,7 @@ def test_every_fact_arrives_once_and_in_order_through_deaths(tmp_path: Path, kin
             last = node.journal.status().last_seq
             await node.until_acked(last)
             assert last == 1650
-            assert seqs(backend.store) == list(range(1, last + 1))
+            assert [row.fact.seq for row in backend.store.rows("n")] == list(range(1, last + 1))
             assert backend.store.contradictions() == 0
             assert backend.store.broken_link("n", node.journal.status().log_id) is None
         finally:
@@ -205,3 +202,38 @@ def test_another_major_version_is_not_answered(tmp_path: Path, kind: Kind) -> No
 
     with Broker(kind=kind) as broker, Store(tmp_path / "b.db") as store:
         asyncio.run(main(broker, store))
+
+
+@pytest.mark.bench
+@pytest.mark.needs("mosquitto")
+def test_death_between_commit_and_acknowledgement_costs_nothing(tmp_path: Path, where: Path | str) -> None:
+    """Killed after its first, its second and its third commit, each time untold: every fact once, in order."""
+
+    async def main(broker: Broker, backend: BackendProcess) -> None:
+        node = Node(tmp_path, broker.url)
+        await node.sessions.tick()
+        await node.write(250)
+        running = asyncio.create_task(node.sync.run())
+        try:
+            for commits in (1, 2, 3):
+                backend.start("--die-after-commit", str(commits))
+                await node.write(20)
+                assert await asyncio.to_thread(backend.wait, 20.0) == 1
+            backend.start()
+            await node.until_acked(last := node.journal.status().last_seq)
+            assert last == 311
+            assert [row.fact.seq for row in backend.store.rows("n")] == list(range(1, last + 1))
+            assert backend.store.contradictions() == 0
+            assert backend.store.broken_link("n", node.journal.status().log_id) is None
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await node.journal.close()
+
+    with Broker(kind="mosquitto") as broker:
+        backend = BackendProcess(broker.url, where)
+        try:
+            asyncio.run(main(broker, backend))
+        finally:
+            backend.stop()
+            backend.store.close()

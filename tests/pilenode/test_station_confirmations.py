@@ -123,7 +123,7 @@ WANTED = Resend(since=1, upto=2)
     ],
 )
 def test_a_later_confirmation_stands_for_earlier_ones(arrived: list[Ack], left: list[Ack]) -> None:
-    """Of confirmations that arrive faster than they are kept, the furthest counts; nothing that was asked for is lost."""
+    """Of confirmations that arrive faster than they are kept, the furthest counts; no wish is lost."""
     assert taken(arrived) == left
 
 

@@ -17,9 +17,10 @@ from hil_rig.broker import Access, Broker
 from hil_rig.contract.samples import LOG_ID, SAMPLES, facts
 from pilenode.upstream import mqtt
 from pilenode.upstream.contract import FactBatch, Hello, NotTakenError, UpstreamLostError, up
-from pilenode.upstream.mqtt import MqttUpstream, has_no_way_out
+from pilenode.upstream.mqtt import MqttUpstream
 from pilenode.upstream.mqtt_link import not_taken
 from pilenode.upstream.packing import pack, thinned, unpack
+from pilenode.upstream.way_out import has_no_way_out
 
 if TYPE_CHECKING:
     from pathlib import Path
