@@ -77,6 +77,7 @@ class Wire:
 
     def __exit__(self, *_: object) -> None:
         if self._holder is not None:
+            _ip("link", "delete", self._near)  # the kernel would do it too, but later
             self._holder.kill()
             self._holder.wait()
 
@@ -128,8 +129,9 @@ class Row:
 class Rig:
     """A broker with its backend, and cabinets on wires of their own. A context manager."""
 
-    def __init__(self, directory: Path, nodes: int) -> None:
+    def __init__(self, directory: Path, nodes: int, cut: str | None = None) -> None:
         self._directory = directory
+        self._cut = cut  # from the beginning
         self._stack = ExitStack()
         self.broker = Broker()
         self.wires = [Wire(number) for number in range(1, nodes + 1)]
@@ -145,13 +147,15 @@ class Rig:
         self.middle.host = "0.0.0.0"  # noqa: S104 - inside a namespace of its own
         enter(self.middle)
         enter(BackendProcess(self.broker.url, self._directory / "backend.db", ("--mqtt", "auto")))
+        for wire in self.wires if self._cut else ():
+            wire.cut(self._cut or "")
         for number, wire in enumerate(self.wires, start=1):
             url = f"mqtt://{wire.here}:{self.middle.port}"
             name = f"link-{number}"
             node = SyncNode(self._directory / f"{name}.db", url, name, every=0.05, fresh_every=1.0)
             node.before = ("nsenter", "-t", str(wire.pid), "-n")
             self.nodes.append(enter(node))
-        for node in self.nodes:
+        for node in () if self._cut else self.nodes:
             node.until(lambda said: said.protocol is not None and said.acked > 0, _START_S)
         return self
 
@@ -161,7 +165,7 @@ class Rig:
     def measure(self, case: str, out_s: float) -> Row:
         """Cut every wire, mend it after ``out_s``, and look how soon each cabinet is back."""
         row = Row(case, out_s)
-        for wire in self.wires:
+        for wire in () if self._cut else self.wires:
             wire.cut(case)
         _until(lambda: all(node.said[-1].protocol is None for node in self.nodes), out_s, out_s)
         mended, acked = [], []
@@ -197,7 +201,9 @@ def inside(options: argparse.Namespace) -> int:
         for number, case in enumerate(options.cases):
             place = Path(directory) / str(number)
             place.mkdir()
-            with Rig(place, options.nodes) as rig:  # anew: what one case did to a pause must not help the next
+            with Rig(
+                place, options.nodes, case if options.cold else None
+            ) as rig:  # anew: what one case did to a pause must not help the next
                 rows.append(rig.measure(case, options.seconds))
             print(rows[-1].line(), flush=True)
             for failure in rows[-1].failures:
@@ -213,6 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m hil_rig.bench_link", description=__doc__)
     parser.add_argument("--seconds", type=float, default=65.0, help="that the network is gone")
     parser.add_argument("--nodes", type=int, default=10, help="cabinets, each on its own wire")
+    parser.add_argument("--cold", action="store_true", help="the network is gone before the cabinets begin")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
     parser.add_argument("--json", type=Path, help="write everything there")
     options = parser.parse_args(words)

@@ -56,8 +56,9 @@ _GRANTED: Final = "topic readwrite #\n"
 _REVOKED: Final = "topic read #\ntopic write pn/v1/+/dn/#\n"
 _POLL_S: Final = 0.2
 _STUCK_S: Final = 240.0
-#: How long facts and acknowledgements that were on their way may still arrive after a door was shut, seconds.
-_SETTLED_S: Final = 3.0
+#: How long facts that were on their way may still be committed after a door was shut, seconds; acknowledgements are
+#: held back for longer.
+_SETTLED_S: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -110,13 +111,15 @@ class Report:
 class Week:
     """One week that is told. ``kills`` of the broker, ``deaths`` of the backend after a commit, as many by chance."""
 
-    def __init__(self, directory: Path, facts: int, kills: int, deaths: int, pace: float, hold_s: float) -> None:
+    def __init__(
+        self, directory: Path, facts: int, kills: int, deaths: int, pace: float, hold_s: float, delay_s: float = 0.8
+    ) -> None:
         self.report = Report()
-        self._hold_s = hold_s
+        self._hold_s, self._settled_s = hold_s, _SETTLED_S + 2 * delay_s
         self._kills, self._deaths = kills, deaths
         self._random = random.Random(1)
         self._broker = OpenBroker(_GRANTED)
-        self._middle = Middle(self._broker, delay_s=0.8, again=0.4)
+        self._middle = Middle(self._broker, delay_s=delay_s, again=0.4)
         extra = f"retry_base_s = 0.1\nretry_cap_s = 1\nack_timeout_s = 5\ndrain_bytes_s = {pace}\ntelemetry_s = 0\n"
         self._cabinet = Harness(directory / "cabinet", Setup(_NODE, upstream_url=self._middle.url, extra=extra))
         self._journal = self._cabinet.storage / "station" / "journal.db"
@@ -215,7 +218,7 @@ class Week:
         self.report.shown_s[code] = time.monotonic() - begun_s
         if self.report.shown_s[code] > MAX_SHOWN_S:
             self.report.failures.append(f"{code} is not shown within {MAX_SHOWN_S:g} s")
-        time.sleep(_SETTLED_S)
+        time.sleep(self._settled_s)
         before = self._status().acked_seq
         time.sleep(self._hold_s)
         status = self._status()

@@ -28,7 +28,7 @@ from pilenode.upstream.contract import Live, NotTakenError, Problem, UpstreamLos
 from pilenode.upstream.dialect import PATIENCE_S, Dialect, Version
 from pilenode.upstream.mqtt_client import Client
 from pilenode.upstream.mqtt_link import MAX_MESSAGE_BYTES, MqttLink
-from pilenode.upstream.way_out import has_no_way_out
+from pilenode.upstream.way_out import WayOut, has_carrier, has_no_way_out
 
 if TYPE_CHECKING:
     import ssl
@@ -54,6 +54,8 @@ _PROTOCOLS: Final = {Version.V5: aiomqtt.ProtocolVersion.V5, Version.V311: aiomq
 #: CONNACK reasons that are about the version: unspecified (an answer in 3.1.1 is read as this), malformed packet,
 #: protocol error, unsupported protocol version (MQTT 5.0, 3.2.2.2).
 _VERSION_REASONS: Final = frozenset({0x80, 0x81, 0x82, 0x84})
+
+_NO_LINK: Final = "no interface has a link"
 
 _silent = logging.getLogger("pilenode.upstream.mqtt")
 _silent.addHandler(logging.NullHandler())
@@ -85,6 +87,7 @@ class MqttUpstream:
         self._settings = settings
         self._node = node
         self._dialect = Dialect()
+        self._way_out = WayOut()
         self._random = secrets.SystemRandom()
         self._store = Store(Path(settings.identity_dir)) if settings.identity_dir else None
         self._check_dates = True  # of the broker's certificate; not while the clock is behind them
@@ -102,11 +105,15 @@ class MqttUpstream:
         """Connect, subscribe and announce. Raises UpstreamLostError."""
         # Names one connection: the death of an older one, told late, must not be taken for the death of this one.
         session = secrets.randbits(_SESSION_BITS)
+        if self._way_out.is_shut(self.url, clock.monotonic_s()):
+            self.problem = Problem("broker_unreachable", _NO_LINK)
+            raise UpstreamLostError(_NO_LINK, local=True)
         client, version, pair = await self._open(session)
         link = MqttLink(client, version, self._node, self.dropped)
         watching = None
         try:
-            await link.announce(Live(session=session, online=True))
+            with contextlib.suppress(NotTakenError):  # what it does not take of facts is told where facts are sent
+                await link.announce(Live(session=session, online=True))
             if self._looking is not None:
                 self._looking.cancel()
             self.problem = self._diagnosed_s = self._looking = None
@@ -254,7 +261,7 @@ class MqttUpstream:
         if diagnosis.clock_is_behind(cause) and self._check_dates:
             return _EarlyError()
         if cause is None:
-            return UpstreamLostError(str(error))
+            return UpstreamLostError(str(error), local=not has_carrier())
         found = diagnosis.of_error(cause, has_certificate=True)
         self.problem = Problem(found.code, found.detail)
         if found.code in BLAMED:

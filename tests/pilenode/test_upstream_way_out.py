@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pilenode.upstream import way_out
-from pilenode.upstream.way_out import has_carrier, has_no_way_out
+from pilenode.upstream.way_out import WayOut, has_carrier, has_no_way_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
         (OSError(errno.EADDRNOTAVAIL, ""), True, True),
         (socket.gaierror(socket.EAI_AGAIN, ""), True, True),
         (OSError(errno.EHOSTUNREACH, ""), False, True),
-        (ConnectionRefusedError(errno.ECONNREFUSED, ""), False, False),
-        (OSError(errno.ETIMEDOUT, ""), False, False),
-        (TimeoutError(), False, False),
+        (ConnectionRefusedError(errno.ECONNREFUSED, ""), False, True),
+        (OSError(errno.ETIMEDOUT, ""), False, True),
+        (TimeoutError(), False, True),
         (ValueError(), False, False),
     ],
 )
@@ -41,6 +41,24 @@ def test_only_what_never_left_is_tried_again_soon(
     assert has_no_way_out(error) is with_carrier
     monkeypatch.setattr(way_out, "has_carrier", lambda: False)
     assert has_no_way_out(error) is without
+
+
+def test_without_a_link_nothing_is_tried_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first attempt is always made; then none until there is a link, or five minutes have passed."""
+    monkeypatch.setattr(way_out, "has_carrier", lambda: False)
+    way = WayOut()
+    asked = [(at_s, way.is_shut("mqtt://broker.example.org", at_s)) for at_s in (0.0, 1.0, 299.9, 300.0, 301.0, 599.9)]
+    assert [at_s for at_s, shut in asked if not shut] == [0.0, 300.0]
+    monkeypatch.setattr(way_out, "has_carrier", lambda: True)
+    assert not way.is_shut("mqtt://broker.example.org", 600.0)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "[::1"])
+def test_a_broker_on_this_machine_needs_no_link(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing has to leave the machine then; and what is no address is told by who tries it."""
+    monkeypatch.setattr(way_out, "has_carrier", lambda: False)
+    way = WayOut()
+    assert not any(way.is_shut(f"mqtt://{host}:1883", at_s) for at_s in (0.0, 1.0, 2.0))
 
 
 def _flags(flags: dict[str, int]) -> Callable[[object, int, bytes], bytes]:
