@@ -108,18 +108,31 @@ class Report:
         ]
 
 
-class Week:
-    """One week that is told. ``kills`` of the broker, ``deaths`` of the backend after a commit, as many by chance."""
+@dataclass(frozen=True, slots=True)
+class Troubles:
+    """What happens meanwhile. ``deaths``: of the backend after a commit, and as many at random.
 
-    def __init__(
-        self, directory: Path, facts: int, kills: int, deaths: int, pace: float, hold_s: float, delay_s: float = 0.8
-    ) -> None:
+    ``hold_s``: how long a broker that takes nothing goes on taking nothing; ``delay_s``: by which acknowledgements are
+    held back; ``nobody_listens``: for as long, too.
+    """
+
+    broker_kills: int = 20
+    deaths: int = 6
+    hold_s: float = 15.0
+    delay_s: float = 0.8
+    nobody_listens: bool = True
+
+
+class Week:
+    """One week that is told at ``pace``, bytes per second."""
+
+    def __init__(self, directory: Path, facts: int, troubles: Troubles, pace: float = PACE_BYTES_S) -> None:
         self.report = Report()
-        self._hold_s, self._settled_s = hold_s, _SETTLED_S + 2 * delay_s
-        self._kills, self._deaths = kills, deaths
+        self._troubles = troubles
+        self._settled_s = _SETTLED_S + 2 * troubles.delay_s
         self._random = random.Random(1)
         self._broker = OpenBroker(_GRANTED)
-        self._middle = Middle(self._broker, delay_s=delay_s, again=0.4)
+        self._middle = Middle(self._broker, delay_s=troubles.delay_s, again=0.4)
         extra = f"retry_base_s = 0.1\nretry_cap_s = 1\nack_timeout_s = 5\ndrain_bytes_s = {pace}\ntelemetry_s = 0\n"
         self._cabinet = Harness(directory / "cabinet", Setup(_NODE, upstream_url=self._middle.url, extra=extra))
         self._journal = self._cabinet.storage / "station" / "journal.db"
@@ -144,10 +157,13 @@ class Week:
         return self.report
 
     def _plan(self) -> list[tuple[float, Callable[[], None]]]:
-        plan: list[tuple[float, Callable[[], None]]] = [(0.37, self._revoke), (0.63, self._nobody_listens)]
-        plan += [((at + 1) / (self._kills + 2), self._kill_broker) for at in range(self._kills)]
-        plan += [((at + 0.3) / self._deaths, self._die_after_commit) for at in range(self._deaths)]
-        plan += [((at + 0.7) / self._deaths, self._kill_backend) for at in range(self._deaths)]
+        kills, deaths = self._troubles.broker_kills, self._troubles.deaths
+        plan: list[tuple[float, Callable[[], None]]] = [(0.37, self._revoke)]
+        if self._troubles.nobody_listens:
+            plan.append((0.63, self._nobody_listens))
+        plan += [((at + 1) / (kills + 2), self._kill_broker) for at in range(kills)]
+        plan += [((at + 0.3) / deaths, self._die_after_commit) for at in range(deaths)]
+        plan += [((at + 0.7) / deaths, self._kill_backend) for at in range(deaths)]
         return sorted(plan, key=lambda one: one[0])
 
     # -- looking -----------------------------------------------------------------------------------------------
@@ -220,7 +236,7 @@ class Week:
             self.report.failures.append(f"{code} is not shown within {MAX_SHOWN_S:g} s")
         time.sleep(self._settled_s)
         before = self._status().acked_seq
-        time.sleep(self._hold_s)
+        time.sleep(self._troubles.hold_s)
         status = self._status()
         if status.acked_seq != before:
             self.report.failures.append(f"{code}: {status.acked_seq - before} facts were taken for confirmed")
@@ -234,7 +250,7 @@ class Week:
         report.connections, report.batches, report.wire_bytes = middle.connections, middle.batches, middle.bytes
         report.acks, report.ack_copies, report.duplicates = middle.acks, middle.copies, store.duplicates()
         report.failures += delivered.problems(self._journal, store, _NODE)
-        if self._deaths and not report.committed_untold:
+        if self._troubles.deaths and not report.committed_untold:
             report.failures.append("no fact was committed and not told: nothing was proved")
         if report.at_pace_s > MAX_DRAIN_S:
             report.failures.append(f"{DRAIN_FACTS} facts take {report.at_pace_s:.0f} s at the usual pace")
@@ -337,7 +353,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="pilenode-offline-", ignore_cleanup_errors=True) as place:
         directory = Path(place)
         if options.facts:
-            week = Week(directory, options.facts, options.broker_kills, options.deaths, options.pace, options.hold)
+            troubles = Troubles(options.broker_kills, options.deaths, options.hold)
+            week = Week(directory, options.facts, troubles, options.pace)
             reports.append(week.run())
         if options.broker_kills_after_puback:
             (directory / "struck").mkdir()

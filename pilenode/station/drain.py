@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _LOOK_S: Final = 1.0
 #: What happens together is told together: how long a fact waits for the next one, seconds.
 _GATHER_S: Final = 0.2
+_NOBODY: Final = "upstream_nobody_listens"
 
 
 class Drain:
@@ -50,6 +51,12 @@ class Drain:
         last = min(wanted.upto, self._journal.status().last_seq)
         self._wanted = (wanted.since - 1, last) if wanted.since <= last else None
         self._journal.changed.set()
+
+    def backend_is_there(self) -> None:
+        """Go on at once where the broker had nobody to hand facts to: somebody has just confirmed something."""
+        if self.problem is not None and self.problem.code == _NOBODY:
+            self._quiet_until_s = 0.0
+            self._journal.changed.set()
 
     async def run(self, link: Link) -> None:
         """Send until the connection is lost. Raises UpstreamLostError."""

@@ -196,8 +196,10 @@ class Sync:
         except JournalFailedError as error:
             self._warn("acknowledgement not kept, facts will be sent again", problem=error.problem)
         self._backend_heard.set()
-        if ack.resend is not None and self._drain is not None:
-            self._drain.resend(ack.resend)
+        if self._drain is not None:
+            self._drain.backend_is_there()
+            if ack.resend is not None:
+                self._drain.resend(ack.resend)
 
     async def _contradicted(self, ack: Ack, link: Link) -> None:
         """Ask again; give this log up when the backend says for the second time that it holds another history."""

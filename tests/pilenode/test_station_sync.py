@@ -419,6 +419,34 @@ def test_a_broker_that_takes_nothing_is_no_end_and_no_receipt(
     play(tmp_path, guard, story)
 
 
+@pytest.mark.parametrize(("code", "goes_on"), [("upstream_nobody_listens", True), ("upstream_publish_refused", False)])
+def test_a_backend_that_speaks_is_sent_facts_at_once(
+    tmp_path: Path,
+    guard: FakeGuard,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    goes_on: bool,  # noqa: FBT001 - a table
+) -> None:
+    """Where nobody listened, an old confirmation says that somebody does again; a missing right takes its time."""
+    monkeypatch.setattr(drain_module, "not_taken_s", lambda _times, chance: 600.0 + chance)
+
+    async def story(bench: Bench) -> None:
+        await bench.until(lambda: bench.link.seqs() == [1])
+        await bench.acknowledge(1)
+        await bench.until(lambda: bench.journal.status().acked_seq == 1)
+        bench.link.refuses = Problem(code, "0x10")
+        await bench.write(3)
+        await bench.until(lambda: bench.link.refused == 1)
+        bench.link.refuses = None
+        await bench.acknowledge(1)
+        if goes_on:
+            await bench.until(lambda: 4 in bench.link.seqs())
+        await asyncio.sleep(0.05)
+        assert bench.link.seqs() == ([1, 2, 3, 4] if goes_on else [1])
+
+    play(tmp_path, guard, story)
+
+
 def test_readings_wait_for_a_fact_that_does_not(tmp_path: Path, guard: FakeGuard) -> None:
     """A reading is not told by itself; it goes with the next fact that somebody may wait for, in order."""
 
