@@ -11,6 +11,7 @@ from inspect import cleandoc
 import msgspec
 from msgspec import inspect
 
+from config.desired import ALLOWED
 from config.schema import Config, Profile
 from config.schema_meter import MeterProfile
 from config.walk import bounds, plain, show, unit
@@ -37,6 +38,14 @@ A meter is data: one file `<model>.toml` for each model, named by `port.meter.mo
 `config/meters/` (docs/meters.md lists them), your own in `meters.directory`; `config/example-meter.toml` is one to
 copy. `pilenode meter check FILE` tells everything that is wrong with a file. These are its keys.
 """
+_DESIRED_HEAD = """# Keys that a backend may desire
+
+A backend may desire other values of these keys, of the station's convenience alone (docs/manual.md, Configuration from
+upstream); a text with any other key is refused whole. The values in force without it, of the cabinet's own file and its
+profile, are the ceiling. Guard never reads what is desired.
+
+| Key | How far |
+|---|---|"""
 _RULES = """# Rules between keys
 
 - Port numbers, bus names, bus devices, input names, probe ids, names of modules and converters, their channels and
@@ -175,6 +184,11 @@ def _row(field: inspect.Field, prefix: str) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
+def _desired() -> str:
+    rows = [f"| `{table}.{key}` | {rule.en} |" for table, keys in ALLOWED.items() for key, rule in keys.items()]
+    return "\n".join([_DESIRED_HEAD, *rows, ""])
+
+
 def _schema(root: type) -> inspect.StructType:
     kind = inspect.type_info(root)
     if not isinstance(kind, inspect.StructType):
@@ -190,6 +204,7 @@ def page() -> str:
     result.table(_schema(Config), "Keys outside every table", "")
     result.lines.append(_METER_HEAD)
     result.table(_schema(MeterProfile), "Keys outside every table of a meter profile", "")
+    result.lines.append(_desired())
     result.lines.append(_RULES)
     return "\n".join(result.lines)
 

@@ -193,6 +193,18 @@ WORDS: dict[str, Wording] = {
         "各档功率为 100 W 的整数倍并递增。",
         "Tiers end at multiples of 100 W and rise.",
     ),
+    "not_from_afar": Wording(
+        "这个键不能远程设置。",
+        "This cannot be set from afar.",
+        "从下发的配置中删除；需要时在机柜的配置文件里修改。",
+        "Leave it out of what is sent; where it is needed, change the cabinet's own file.",
+    ),
+    "above_ceiling": Wording(
+        "比机柜自己的配置宽松。",
+        "This is looser than the cabinet's own file.",
+        "远程只能收紧；改为不宽于本地的值，或由技术员修改机柜的配置文件。",
+        "From afar it may only be made tighter: keep to the cabinet's own value, or let a technician change its file.",
+    ),
     "promise_broken": Wording(
         "最坏断电时间超过承诺值。",
         "The worst-case time from a hazard to an open relay is over the promise.",

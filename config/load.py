@@ -46,11 +46,12 @@ T = TypeVar("T")
 
 
 class Merged(NamedTuple):
-    """A configuration with the sources of its values: the file itself, and its profile."""
+    """A configuration with the sources of its values: the file itself, its profile, and what was desired from afar."""
 
     config: Config
     file: Source
     profile: Source
+    desired: Source | None = None
 
 
 @cache
@@ -99,7 +100,22 @@ def _judge(text: str, file: str, folder: Path) -> tuple[Merged | None, list[Prob
     """Return the configuration, None when it cannot be built, and its problems."""
     source = parse(text, file)
     profile, problems = _profile(source.data.get("profile", "default"), folder)
+    merged, found = judge_sources(source, profile, folder)
+    return merged, problems + found
+
+
+def judge_sources(
+    source: Source, profile: Source, folder: Path = PROFILES, desired: Source | None = None
+) -> tuple[Merged | None, list[Problem]]:
+    """Return the configuration that ``source`` and its profile make, None when it cannot be built, and its problems.
+
+    The values of ``desired`` stand above both (``config.desired_load``; guard never gives any).
+    """
     merged = _merge(source.data, profile.data)
+    sources: tuple[Source, ...] = (source, profile)
+    if desired is not None:
+        merged = {**merged, **_merge(desired.data, {name: merged.get(name) for name in desired.data})}
+        sources = (desired, *sources)
     walker = Walker()
     clean = walker.visit(_types(Config), merged)
     directory = pick(clean, "meters", "directory")
@@ -115,12 +131,12 @@ def _judge(text: str, file: str, folder: Path) -> tuple[Merged | None, list[Prob
         *session_findings(clean),
         *load_findings(clean),
     ]
-    problems += [*place(findings, source, profile), *broken]
+    problems = [*place(findings, *sources), *broken]
     if problems:
         return None, problems
     config = msgspec.convert(merged, Config)
     # Only a configuration without a mistake has a budget.
-    return Merged(config, source, profile), place(promise.findings(config, budget(config)), source, profile)
+    return Merged(config, source, profile, desired), place(promise.findings(config, budget(config)), *sources)
 
 
 def _fitted(tree: object, own_meters: Path | None) -> tuple[dict[str, MeterProfile], list[Problem]]:

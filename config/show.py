@@ -44,14 +44,16 @@ def _keys(table: dict[str, object], path: Path, name: str, note: Callable[[Path]
                 yield from _keys(item, (*path, key, index), inner, note)
 
 
-def as_toml(merged: Merged, *, line: str, profile: str, default: str) -> str:
+def as_toml(merged: Merged, *, line: str, profile: str, default: str, desired: str = "desired") -> str:
     """Return the values in force as TOML. What is not set is left out.
 
     A comment tells where each value comes from: ``line`` with the line put in for ``{}``, or ``profile`` with the
-    name of the profile put in, or ``default``.
+    name of the profile put in, or ``default``, or ``desired``.
     """
 
     def note(path: Path) -> str:
+        if merged.desired is not None and path in merged.desired.lines:
+            return desired
         if path in merged.file.lines:
             return line.format(merged.file.lines[path])
         return profile.format(merged.config.profile) if path in merged.profile.lines else default

@@ -27,6 +27,7 @@ from pilenode.upstream.facts import (
     StartRefused,
 )
 from pilenode.upstream.facts_cards import CardAllowed, CardDenied, CardForgotten, CardLearned, CardsSet
+from pilenode.upstream.facts_config import ConfigApplied, ConfigProblem, ConfigRefused
 from pilenode.upstream.facts_journal import FactsRemoved, LogSalvaged, Removed
 from pilenode.upstream.facts_ledger import Inspected, LedgerUpdated, LockLifted, LockSet
 from pilenode.upstream.facts_load import BudgetSet, QueueLeft, StartQueued
@@ -140,5 +141,15 @@ BODIES: Final[Mapping[FactKind, Body]] = {
         missing=2,
     ),
     FactKind.FACTS_REMOVED: FactsRemoved(cause="age", count=900, upto=940),
+    FactKind.CONFIG_APPLIED: ConfigApplied(version=7, sha256="7b" * 32),
+    FactKind.CONFIG_REFUSED: ConfigRefused(
+        version=8,
+        sha256="8c" * 32,
+        code="config_error",
+        detail="1: cards.day_cap_fen",
+        problems=[
+            ConfigProblem(code="above_ceiling", key="cards.day_cap_fen", line=2, detail="900, here 500: only lower.")
+        ],
+    ),
     FactKind.REMOVED: Removed(since=41),
 }

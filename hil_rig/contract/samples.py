@@ -23,7 +23,9 @@ from pilenode.upstream.contract import (
     StateReport,
     Time,
 )
+from pilenode.upstream.desired import Desired, digest
 from pilenode.upstream.facts import GENESIS, CommandResult, Fact, FactKind, canonical, link
+from pilenode.upstream.facts_config import ConfigReport
 from pilenode.upstream.packing import thinned
 
 if TYPE_CHECKING:
@@ -78,6 +80,9 @@ def _command(name: str, op: str, **more: object) -> Command:
     return msgspec.convert(fields, Command)
 
 
+_TEXT: Final = """[cards]
+day_cap_fen = 400
+"""
 _STATE: Final = StateReport(
     wall_ms=WALL_MS,
     clock="ntp",
@@ -92,6 +97,7 @@ _STATE: Final = StateReport(
     ledger_open=2,
     ledger_overdue=0,
     ledger_undated=0,
+    config=ConfigReport(applied=7, refused=8, code="config_error"),
 )
 _ACTS: Final[Mapping[str, acts.AnyAct]] = {
     "lock": acts.Lock(lock=LOCK, port=4, kind="lockout", authority="消防大队", reason="排查线路"),
@@ -132,5 +138,6 @@ SAMPLES: Final[Mapping[str, Mapping[str, msgspec.Struct]]] = {
         "modify": _command("c-4", "modify", port=1, session=SESSION, change=Change(amount_fen=300)),
         **{name: _command(f"c-{name}", "act", act=act) for name, act in _ACTS.items()},
     },
+    "cfg": {"desired": Desired(version=8, sha256=digest(_TEXT), body=_TEXT)},
     "time": {"time": Time(wall_ms=WALL_MS, asked_ms=95_000)},
 }

@@ -41,5 +41,7 @@ WORDS: Final[Mapping[FactKind, tuple[str, str]]] = {
     FactKind.CARD_FORGOTTEN: ("就地删除卡片", "a learned card was struck out"),
     FactKind.LOG_SALVAGED: ("日志重建", "the log had to begin anew"),
     FactKind.FACTS_REMOVED: ("删除旧事实", "facts were taken out of this log"),
+    FactKind.CONFIG_APPLIED: ("配置生效", "another configuration is in force"),
+    FactKind.CONFIG_REFUSED: ("拒绝远程配置", "a desired configuration does not count"),
     FactKind.REMOVED: ("占位：已删除的事实", "stands in the place of facts that were removed"),
 }

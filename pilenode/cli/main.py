@@ -41,7 +41,10 @@ _COMMANDS = {
     "tariff": Late("pilenode.cli.tariff:command", Text("查看、检查或设置电价。", "Show, check or set the prices.")),
     "reprice": Late("pilenode.cli.reprice:command", Text("重新计费并核对记录。", "Price records again and compare.")),
     "identity": Late("pilenode.cli.identity:command", Text("证书和密钥。", "Key and certificate for the broker.")),
-    "config": Late("pilenode.cli.config:command", Text("检查或显示配置。", "Check or show a configuration.")),
+    "config": Late(
+        "pilenode.cli.config:command",
+        Text("检查或显示配置；恢复机柜自己的配置。", "Check or show a configuration, or go back to the own one."),
+    ),
     "budget": Late(
         "pilenode.cli.budget:command", Text("计算最坏断电时间。", "Compute the worst-case time to an open relay.")
     ),

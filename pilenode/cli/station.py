@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from config.load import load
+from config.load import merge
 from pilenode.cli.bilingual import Command, Text, language_option, option
 from pilenode.station.main import run
 
@@ -22,4 +22,5 @@ from pilenode.station.main import run
 @option("--config", "path", required=True, metavar="FILE", text=Text("配置文件。", "The configuration."))
 def command(path: str) -> int:
     """Load the configuration and run station until it is told to stop."""
-    return run(load(path))
+    merged = merge(path)
+    return run(merged.config, merged)

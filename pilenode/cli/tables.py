@@ -12,7 +12,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text as Styled
 
-from pilenode.cli import oversight_lines
+from pilenode.cli import config_lines, oversight_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -143,6 +143,8 @@ def _head(terminal: Terminal, reply: StatusReply) -> Table:
         grid.add_row(pick("排队", "Queue"), Styled(f"{waits}  {places}", "yellow"))
     if reply.readers:
         grid.add_row(pick("读卡器", "Readers"), _readers(terminal, reply))
+    for index, told in enumerate(config_lines.lines(terminal, reply.config)):
+        grid.add_row("" if index else pick("远程配置", "Desired"), Styled(*told))
     attention = _attention(terminal, reply.tests)
     if attention is not None:
         grid.add_row(pick("试验", "Tests"), attention)

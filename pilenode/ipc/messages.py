@@ -337,8 +337,25 @@ class GetTariff(_Message, frozen=True, kw_only=True, tag="get_tariff"):
     """Ask for the prices that a session would start under now."""
 
 
+class ForgetConfig(_Message, frozen=True, kw_only=True, tag="forget_config"):
+    """Go back to the cabinet's own file, without what was desired from afar, as soon as all ports are idle."""
+
+    by: Words = ""
+
+
 ControlRequest = (
-    Status | Start | Stop | Modify | Sessions | ResetFault | OrderTest | RecordTest | Perform | Facts | GetTariff
+    Status
+    | Start
+    | Stop
+    | Modify
+    | Sessions
+    | ResetFault
+    | OrderTest
+    | RecordTest
+    | Perform
+    | Facts
+    | GetTariff
+    | ForgetConfig
 )
 
 
@@ -526,6 +543,23 @@ class CardsReport(msgspec.Struct, frozen=True, kw_only=True):
     debt_fen: int = 0  # of all cards, not known to the backend
 
 
+class ConfigShown(msgspec.Struct, frozen=True, kw_only=True):
+    """Where desired configuration stands, as versions; 0 is the cabinet's own file alone.
+
+    ``applied`` is what counts for good, ``in_force`` what this process runs with. ``staged`` waits for idle ports;
+    ``forget``: the cabinet's own file waits for them. ``refused`` does not count, for ``code``.
+    """
+
+    applied: int = 0
+    in_force: int = 0
+    staged: int | None = None
+    on_trial: int | None = None
+    forget: bool = False
+    refused: int | None = None
+    code: str = ""
+    detail: str = ""
+
+
 class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     """What ``pilenode status`` shows."""
 
@@ -554,6 +588,7 @@ class StatusReply(_Message, frozen=True, kw_only=True, tag="status_reply"):
     clock: ClockStatus | None = None
     readers: list[ReaderReport] = []
     cards: CardsReport | None = None
+    config: ConfigShown | None = None
 
 
 class SessionsReply(_Message, frozen=True, kw_only=True, tag="sessions_reply"):

@@ -13,6 +13,7 @@ from pilenode.ipc.messages import (
     ControlRequest,
     Facts,
     FactsReply,
+    ForgetConfig,
     GetTariff,
     Modify,
     OrderTest,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from pilenode.station.acts import Acts
     from pilenode.station.card_service import CardService
     from pilenode.station.control import Peer
+    from pilenode.station.desired_keeper import DesiredKeeper
     from pilenode.station.entries import SessionFacts
     from pilenode.station.journal import Journal
     from pilenode.station.load_control import LoadControl
@@ -80,6 +82,7 @@ class Answers:
         self.timekeeper: Timekeeper | None = None
         self.cards: CardService | None = None
         self.load: LoadControl | None = None
+        self.desired: DesiredKeeper | None = None
         self._node = node
         self._journal = journal
         self._controller = controller
@@ -98,6 +101,8 @@ class Answers:
                 return await self._controller.reset_fault(request.port, _by(request.by, peer), request.repair)
             case Perform():
                 return await self._acts.perform(request.act, Who("cli", _by(request.by, peer)))
+            case ForgetConfig():
+                return await self._forget(_by(request.by, peer))
             case OrderTest() | RecordTest():
                 return await self._test(request, _by(request.by, peer))
             case _:
@@ -128,6 +133,9 @@ class Answers:
         if isinstance(request, OrderTest):
             return await self._prover.order(request.kind, by)
         return await self._prover.record(request.kind, by, request.detail, ok=request.ok)
+
+    async def _forget(self, by: str) -> ControlReply:
+        return Refused(code="nothing_desired") if self.desired is None else await self.desired.forget(by)
 
     async def _status(self) -> StatusReply:
         problem, found, known, head = None, [], {}, 0
@@ -172,6 +180,7 @@ class Answers:
             clock=self.timekeeper.status() if self.timekeeper is not None else None,
             readers=self.cards.readers() if self.cards is not None else [],
             cards=self.cards.report() if self.cards is not None else None,
+            config=self.desired.shown() if self.desired is not None else None,
         )
 
     def _overseen(self) -> dict[str, Any]:

@@ -1,25 +1,17 @@
 """From the bytes of a command message to a command: pure, and bounded before anything is decoded.
 
-In this order: size, depth, keys said twice, the envelope of a signature, the command itself. Everything that fails is
-a refusal with a stable code; nothing here knows who may command what.
-
-A signed command travels as ``{"signed": <base64 of the command's JSON>, "sig": <base64>, "key": <name>}``. The
-signature is over those very bytes (``pilenode.station.signatures``), so nobody has to agree on how JSON is written.
+In this order: size, depth, keys said twice, the envelope of a signature (``pilenode.station.envelope``), the command
+itself. Everything that fails is a refusal with a stable code; nothing here knows who may command what.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import re
 from dataclasses import dataclass
-from typing import Annotated, Final
 
 import msgspec
-from msgspec import Meta
 
 from pilenode.ipc.messages import Identifier
+from pilenode.station.envelope import UNREADABLE, Broken, Seal, look, opened
 from pilenode.upstream.contract import (
     MAX_COMMAND_BYTES,
     MAX_ENVELOPE_BYTES,
@@ -30,30 +22,6 @@ from pilenode.upstream.contract import (
     other_major,
 )
 from pilenode.upstream.facts import CommandResult
-
-#: The deepest command of the contract (prices of a tariff) has seven levels; one is left for fields not known here.
-MAX_DEPTH: Final = 8
-_SIGNATURE_CHARACTERS: Final = 88  # 64 bytes in base64
-_TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
-_MAX_DETAIL: Final = 200
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """A command with a signature; ``key`` is the name of the operations key that made it."""
-
-    signed: Annotated[str, Meta(max_length=MAX_ENVELOPE_BYTES)]
-    sig: Annotated[str, Meta(min_length=_SIGNATURE_CHARACTERS, max_length=_SIGNATURE_CHARACTERS)]
-    key: Identifier
-
-
-@dataclass(frozen=True, slots=True)
-class Seal:
-    """A signature as it came: over which bytes, by which key. Not looked at yet."""
-
-    content: bytes
-    signature: bytes
-    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,87 +38,35 @@ class _OnlyId(msgspec.Struct):
     id: Identifier
 
 
-class _Broken(Exception):  # noqa: N818 - never leaves this file
-    """Why a text is no command."""
-
-    def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(code)
-        self.code = code
-        self.detail = detail[:_MAX_DETAIL]
-
-
 def hear(payload: bytes) -> Heard | CommandResult:
     """Return the command in ``payload`` and its seal, or the refusal that it deserves. Never raises."""
     content, seal = payload, None
     try:
         # Only what could be an envelope may be longer than a command.
-        keys = _look(payload, MAX_ENVELOPE_BYTES if b'"signed"' in payload else MAX_COMMAND_BYTES)
+        keys = look(payload, MAX_ENVELOPE_BYTES if b'"signed"' in payload else MAX_COMMAND_BYTES)
         if "signed" in keys:
-            seal = _open(payload)
+            seal = opened(payload)
             content = seal.content
-            _look(content, MAX_COMMAND_BYTES)
+            look(content, MAX_COMMAND_BYTES)
         elif len(payload) > MAX_COMMAND_BYTES:
-            raise _Broken("oversized")  # noqa: TRY301 - one way out for every refusal
+            raise Broken("oversized")  # noqa: TRY301 - one way out for every refusal
         command = _decode(content)
-    except _Broken as broken:
+    except Broken as broken:
         known = broken.code in {"malformed", "protocol_mismatch"}  # of the others nothing is taken, not even an id
         return CommandResult(id=_id_of(content) if known else None, ok=False, code=broken.code, detail=broken.detail)
     return Heard(command, seal)
 
 
-def _look(text: bytes, most: int) -> frozenset[str]:
-    """Return the keys of the outermost object after size, depth and repeated keys were found good."""
-    if len(text) > most:
-        raise _Broken("oversized")
-    if _depth(text) > MAX_DEPTH:
-        raise _Broken("too_deep")
-    try:
-        found = json.loads(text.decode(), object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
-        raise _Broken("malformed", str(error)) from None
-    return frozenset(found) if isinstance(found, dict) else frozenset()
-
-
-def _depth(text: bytes) -> int:
-    """Return how deeply ``text`` is nested, found without recursion and without building anything."""
-    depth = deepest = 0
-    for token in _TOKENS.finditer(text):
-        first = token[0][:1]
-        if first in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif first in b"]}":
-            depth -= 1
-    return deepest
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise _Broken("duplicate_key", next(key for key in keys if keys.count(key) > 1))
-    return found
-
-
-def _open(payload: bytes) -> Seal:
-    try:
-        envelope = msgspec.json.decode(payload, type=Envelope)
-        content = base64.b64decode(envelope.signed, validate=True)
-        return Seal(content, base64.b64decode(envelope.sig, validate=True), envelope.key)
-    except (*_UNREADABLE, binascii.Error, ValueError) as error:
-        raise _Broken("malformed", f"envelope: {error}") from None
-
-
 def _decode(content: bytes) -> Command:
     try:
         if (major := other_major(content)) is not None:
-            raise _Broken("protocol_mismatch", f"{major}, not {PROTOCOL}")
+            raise Broken("protocol_mismatch", f"{major}, not {PROTOCOL}")
         command = decode_command(content)
-    except _UNREADABLE as error:
-        raise _Broken("malformed", str(error)) from None
+    except UNREADABLE as error:
+        raise Broken("malformed", str(error)) from None
     lacking = _lacking(command)
     if lacking:
-        raise _Broken("malformed", lacking)
+        raise Broken("malformed", lacking)
     return command
 
 
@@ -178,5 +94,5 @@ def _lacks_of_start(command: Command) -> str:
 def _id_of(content: bytes) -> str | None:
     try:
         return msgspec.json.decode(content, type=_OnlyId).id
-    except _UNREADABLE:
+    except UNREADABLE:
         return None

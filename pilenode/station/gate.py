@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pilenode import clock
 from pilenode.station.buckets import Bucket
 from pilenode.station.challenge import Challenge
-from pilenode.station.signatures import KeyRing
+from pilenode.station.signatures import PURPOSE, KeyRing
 from pilenode.station.wallclock import ClockQuality
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from config.schema import Config
     from pilenode.station.command_text import Heard
+    from pilenode.station.envelope import Seal
     from pilenode.station.wallclock import Stamp
     from pilenode.upstream.contract import Command
 
@@ -68,16 +69,19 @@ class Gate:
 
     async def authentic(self, heard: Heard) -> Verdict:
         """Return whether the command comes from somebody who may command this cabinet."""
-        command = heard.command
-        if command.op == "stop":
+        if heard.command.op == "stop":
             return PASSED
-        if self._node is not None and command.node not in (None, self._node):
-            return Verdict("wrong_node", command.node or "")
+        return await self.sealed(heard.command.node, heard.seal)
+
+    async def sealed(self, node: str | None, seal: Seal | None, purpose: bytes = PURPOSE) -> Verdict:
+        """Return whether a message to ``node`` (None: to whoever hears it) comes from operations and is for us."""
+        if self._node is not None and node not in (None, self._node):
+            return Verdict("wrong_node", node or "")
         if self._keys is None:
             return PASSED
-        if heard.seal is not None and command.node is None:
-            return Verdict("wrong_node", "a signed command names its node")
-        return Verdict(*await asyncio.to_thread(self._keys.refusal, heard.seal))
+        if seal is not None and node is None:
+            return Verdict("wrong_node", "what is signed names its node")
+        return Verdict(*await asyncio.to_thread(self._keys.refusal, seal, purpose))
 
     def fresh(self, command: Command, *, retained: bool, now: Stamp) -> Verdict:
         """Return whether the command comes in time."""

@@ -31,6 +31,7 @@ EVENTS: Final = frozenset(
         FactKind.COMMAND_RESULT,
         FactKind.ACT_REFUSED,
         FactKind.FACTS_REMOVED,
+        FactKind.CONFIG_REFUSED,
     }
 )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
+import msgspec
 import structlog
 
 from config.errors import ConfigError
@@ -19,12 +20,16 @@ from config.load import load_meter
 from config.schema_tariff import compact
 from pilenode import clock, instance, log
 from pilenode.notify import Notifier
+from pilenode.station import desired_keeper
 from pilenode.station.acts import Acts
 from pilenode.station.answers import Answers
 from pilenode.station.card_engine import CardEngine
 from pilenode.station.card_service import CardService
 from pilenode.station.commands import Commands
 from pilenode.station.control import ControlServer
+from pilenode.station.desired_keeper import DesiredKeeper
+from pilenode.station.desired_start import choose
+from pilenode.station.desired_store import FOLDER, DesiredStore
 from pilenode.station.energy import Counter, counter_of
 from pilenode.station.entries import JournalPolicy
 from pilenode.station.gate import gate_of
@@ -46,7 +51,9 @@ from pilenode.station.windows import hours_of
 from pilenode.upstream.mqtt import MqttUpstream
 
 if TYPE_CHECKING:
+    from config.load import Merged
     from config.schema import Config
+    from pilenode.station.desired_start import InForce
     from pilenode.upstream.contract import StateReport
 
 EXIT_OK: Final = 0
@@ -57,8 +64,11 @@ JOURNAL_FILE: Final = "journal.db"
 _MB: Final = 1024 * 1024
 
 
-def run(config: Config) -> int:
-    """Run the station until SIGTERM or SIGINT. Return 0: asked to stop, 1: a bug, 2: it cannot start."""
+def run(config: Config, local: Merged | None = None) -> int:
+    """Run the station until SIGTERM or SIGINT. Return 0: asked to stop, or to be started anew, 1: a bug, 2: no start.
+
+    ``local``: where ``config`` comes from. With it, configuration that is desired from afar may stand above it.
+    """
     log.configure("station")
     logger = structlog.get_logger()
     try:
@@ -70,7 +80,13 @@ def run(config: Config) -> int:
         logger.error("cannot start", error=str(error), remedy="check station.data_dir")
         return EXIT_CANNOT_START
     with lock:
-        return asyncio.run(Station(config).run())
+        if local is None:
+            return asyncio.run(Station(config).run())
+        store = DesiredStore(Path(config.station.data_dir) / FOLDER)
+        in_force = choose(store, local)
+        station = Station(in_force.merged.config)
+        station.follow_desired(store, in_force)
+        return asyncio.run(station.run())
 
 
 def _policy(config: Config) -> JournalPolicy:
@@ -155,11 +171,28 @@ class Station:
         self._answers.oversight, self._answers.place = self._oversight, place(config)
         self._control = ControlServer(config.station.control_socket, config.station.control_group, self._answers.answer)
         self._sync: Sync | None = None
+        self._desired: DesiredKeeper | None = None
         if config.upstream is not None:
             settings = config.upstream
             upstream = MqttUpstream(settings, config.node.id)
             self._sync = Sync(self._journal, upstream, self._commands, self._state, Timing.of(settings), self._wall)
             self._answers.upstream = (upstream, self._sync)
+
+    def follow_desired(self, store: DesiredStore, in_force: InForce) -> None:
+        """Let the backend desire another configuration. Before ``run``."""
+        self._desired = DesiredKeeper(
+            store,
+            in_force,
+            journal=self._journal,
+            sessions=self._sessions,
+            gate=gate_of(self._config),
+            connected=self._connected,
+            restart=self._stop.set,
+            trial_s=desired_keeper.TRIAL_S,
+        )
+        self._answers.desired = self._desired
+        if self._sync is not None:
+            self._sync.take_config = self._desired.offer
 
     async def run(self) -> int:
         """Run until a signal asks to stop."""
@@ -198,6 +231,8 @@ class Station:
         }
         if self._sync is not None:
             tasks.add(asyncio.create_task(self._sync.run()))
+        if self._desired is not None:
+            tasks.add(asyncio.create_task(self._desired.run()))
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         failures = [task.exception() for task in done]
         for task in tasks:
@@ -234,7 +269,7 @@ class Station:
         return self._sync is not None and self._sync.protocol is not None
 
     def _state(self) -> StateReport:
-        return report(
+        state = report(
             self._sessions.snapshot,
             self._wall.stamp(),
             journal_ok=self._journal.status().ok,
@@ -243,10 +278,13 @@ class Station:
             ledger=self._oversight.ledger(),
             challenge=self._commands.challenge(),
         )
+        return state if self._desired is None else msgspec.structs.replace(state, config=self._desired.report())
 
     def _dropped(self) -> dict[str, int]:
         counts = {f"command.{code}": count for code, count in self._commands.refused.items()}
         counts["control"] = self._control.dropped
+        if self._desired is not None:
+            counts |= {f"config.{code}": count for code, count in self._desired.refused.items()}
         counts |= {f"time.{cause}": count for cause, count in self._wall.refused.items()}
         if self._answers.upstream is not None:
             upstream, sync = self._answers.upstream

@@ -132,6 +132,19 @@ class Sessions:
         """Return the starts that wait for their turn, oldest first."""
         return () if self._load is None else tuple(entry.body for entry in self._load.plan.queue.entries)
 
+    async def at_rest(self, work: Callable[[], Awaitable[None]]) -> bool:
+        """Do ``work`` if nothing is open, waits, begins or is tested, and let nothing begin meanwhile.
+
+        Return whether it was done. Without guard nobody can say that all is at rest.
+        """
+        async with self._turn:
+            if self.snapshot is None or self.snapshot.test_running is not None or self.busy or self.waiting:
+                return False
+            if self._book.stale:  # what the journal holds is not known
+                return False
+            await work()
+        return True
+
     async def start(self, request: StartRequest) -> StartReply | Refused:
         """Start a session, or say why not. The same order again is the same session.
 

@@ -1,4 +1,4 @@
-"""Ed25519 signatures of commands by operations keys. The only importer of cryptography on this side.
+"""Ed25519 signatures of commands and configuration by operations keys. The only importer of cryptography on this side.
 
 The private keys are with operations, never on the broker and never on a cabinet: who owns the broker can then switch
 off, and nothing else. The file holds public keys, one a line, ``<name> <base64 of the 32 bytes>``; ``#`` begins a
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from pilenode.station.command_text import Seal
+    from pilenode.station.envelope import Seal
 
 #: Stands before the signed bytes, so that a signature for one purpose is worth nothing for another.
 PURPOSE: Final = b"pilenode-command-v1\n"
+CONFIG_PURPOSE: Final = b"pilenode-config-v1\n"
 MAX_KEYS: Final = 16
 _MAX_FILE_BYTES: Final = 8 * 1024
 _KEY_BYTES: Final = 32
@@ -40,8 +41,8 @@ class KeyRing:
         self._seen: tuple[int, int, int] | None = None
         self._keys: dict[str, bytes] = {}
 
-    def refusal(self, seal: Seal | None) -> tuple[str, str]:
-        """Return why ``seal`` does not count as a code and its detail; ``("", "")`` when it counts."""
+    def refusal(self, seal: Seal | None, purpose: bytes = PURPOSE) -> tuple[str, str]:
+        """Return why ``seal`` does not count for ``purpose``, code and detail; ``("", "")`` when it counts."""
         if seal is None:
             return "unsigned", ""
         try:
@@ -51,7 +52,7 @@ class KeyRing:
         raw = keys.get(seal.key)
         if raw is None:
             return "unknown_key", seal.key
-        return ("", "") if _verifies(raw, seal) else ("bad_signature", seal.key)
+        return ("", "") if _verifies(raw, seal, purpose) else ("bad_signature", seal.key)
 
     def _read(self) -> dict[str, bytes]:
         try:
@@ -96,14 +97,14 @@ def parse_keys(text: bytes) -> dict[str, bytes]:
     return found
 
 
-def _verifies(raw: bytes, seal: Seal) -> bool:
+def _verifies(raw: bytes, seal: Seal, purpose: bytes) -> bool:
     # Costs as much memory as the rest of the station's libraries together: only where keys are configured.
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
 
     try:
         key: Ed25519PublicKey = Ed25519PublicKey.from_public_bytes(raw)
-        key.verify(seal.signature, PURPOSE + seal.content)
+        key.verify(seal.signature, purpose + seal.content)
     except (InvalidSignature, ValueError):
         return False
     return True

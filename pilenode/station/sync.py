@@ -29,6 +29,7 @@ from pilenode.station.reconnect import Ending
 from pilenode.station.telling import Telling
 from pilenode.station.timekeeper import WallClock
 from pilenode.upstream.contract import NO_LINK, Ack, Hello, NotTakenError, Problem, Time, UpstreamLostError
+from pilenode.upstream.desired import IncomingConfig
 from pilenode.upstream.facts import FactKind
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class Sync:
     ) -> None:
         self.protocol: str | None = None
         self.dropped: Counter[str] = Counter()
+        self.take_config: Callable[[bytes], None] = self._drop_config  # whoever wants it puts himself here
         self._journal = journal
         self._upstream = upstream
         self._commands = commands
@@ -163,12 +165,18 @@ class Sync:
             if isinstance(message, Time):
                 self._hear_time(message)
                 continue
+            if isinstance(message, IncomingConfig):
+                self.take_config(message.payload)
+                continue
             try:
                 self._waiting.put_nowait(message)
             except asyncio.QueueFull:
                 self.dropped["command_flood"] += 1
                 self._warn("too many commands, one dropped")
         raise UpstreamLostError("the connection ended")
+
+    def _drop_config(self, payload: bytes) -> None:
+        self.dropped["config"] += bool(payload)
 
     def _hear_time(self, told: Time) -> None:
         if self._wall.take(told, self._asked_ms):

@@ -54,12 +54,12 @@ class Telling:
 
 
 def _alarming(state: StateReport) -> tuple[object, ...]:
-    """Return what nobody may learn late: health, faults, locks, tests, the ledger, and what a start must repeat."""
+    """Return what nobody may learn late: health, faults, locks, tests, ledger, challenge, and the configuration."""
     health = state.guard, state.journal_ok, state.cabinet_faults
     tests = state.tests_due, state.tests_failed
     ledger = state.ledger_open, state.ledger_overdue, state.ledger_undated
     ports = [(port.port, port.state == _TRIPPED, port.findings) for port in state.ports]
-    return *health, *tests, state.locks, *ledger, state.challenge, ports
+    return *health, *tests, state.locks, *ledger, state.challenge, state.config, ports
 
 
 def _sessions(state: StateReport) -> list[object]:

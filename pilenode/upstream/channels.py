@@ -21,6 +21,7 @@ from pilenode.upstream.contract import (
     StateReport,
     Time,
 )
+from pilenode.upstream.desired import MAX_DESIRED_BYTES, Desired
 from pilenode.upstream.facts import CommandResult
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ CHANNELS: Final = (
     Channel(UP, "res", CommandResult, 4096, "命令的结果", "what became of a command"),
     Channel(DOWN, "ack", Ack, MAX_ACK_BYTES, "后台已提交到某一序号", "what the backend has committed"),
     Channel(DOWN, "cmd", Command, MAX_COMMAND_BYTES, "命令", "a command"),
+    Channel(DOWN, "cfg", Desired, MAX_DESIRED_BYTES, "期望配置", "the desired configuration", retained=True),
     Channel(DOWN, "time", Time, MAX_TIME_BYTES, "后台的时间", "the time at the backend"),
 )
 

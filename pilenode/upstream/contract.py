@@ -7,7 +7,7 @@ Rules of this file:
 - nothing that protects data may depend on a feature of MQTT 5.
 
 Topics: ``pn/v1/<node>/up/{hello,st,ev,res,live}`` (``st`` and ``live`` are retained) and
-``pn/v1/<node>/dn/{ack,cmd,time}``.
+``pn/v1/<node>/dn/{ack,cmd,cfg,time}`` (``cfg`` is retained; ``pilenode.upstream.desired``).
 """
 
 from __future__ import annotations
@@ -22,10 +22,13 @@ from pilenode.ipc.acts import AnyAct, Moment
 from pilenode.ipc.messages import Identifier, PortNumber
 from pilenode.ipc.wish import Change, Wish
 from pilenode.upstream.facts import MAX_INTEGER, Code, CommandResult, Fact, Measured
+from pilenode.upstream.facts_config import ConfigReport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from contextlib import AbstractAsyncContextManager
+
+    from pilenode.upstream.desired import IncomingConfig
 
 #: Major version of this contract. It stands in every topic; what names another one is not read any further.
 PROTOCOL: Final = 1
@@ -45,7 +48,7 @@ MAX_BATCH_BYTES: Final = 128 * 1024
 NO_LINK: Final = "0" * 64
 
 UpLeaf = Literal["hello", "st", "ev", "res", "live"]
-DownLeaf = Literal["ack", "cmd", "time"]
+DownLeaf = Literal["ack", "cmd", "cfg", "time"]
 
 LogId = Annotated[str, Meta(min_length=16, max_length=16, pattern=r"^[0-9a-f]{16}$")]
 Sequence = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
@@ -235,7 +238,7 @@ class StateReport(msgspec.Struct, frozen=True, kw_only=True):
     ``tests_due``, ``tests_failed``: periodic tests whose time has come, and whose last result was bad.
     ``locks``: those that are not over, gravest first. ``ledger_*``: entries that are not closed, those past their
     deadline, and those of which nobody can say; None while the ledger has not been read. ``challenge``: what a start
-    must repeat (``Command.nonce``); None while the cabinet knows the time.
+    must repeat (``Command.nonce``); None while the cabinet knows the time. ``config``: None where none can be desired.
     """
 
     wall_ms: Moment
@@ -251,6 +254,7 @@ class StateReport(msgspec.Struct, frozen=True, kw_only=True):
     ledger_overdue: Sequence | None = None
     ledger_undated: Sequence | None = None
     challenge: Annotated[str, Meta(max_length=64)] | None = None
+    config: ConfigReport | None = None
 
 
 class Live(msgspec.Struct, frozen=True, kw_only=True):
@@ -322,7 +326,7 @@ class Link(Protocol):
     async def result(self, result: CommandResult) -> None:
         """Send what became of a command."""
 
-    def incoming(self) -> AsyncIterator[Ack | Time | IncomingCommand]:
+    def incoming(self) -> AsyncIterator[Ack | Time | IncomingCommand | IncomingConfig]:
         """Yield what the backend says, until the connection is lost."""
 
 

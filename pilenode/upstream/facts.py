@@ -22,6 +22,7 @@ from pilenode.ipc.acts import CardId
 from pilenode.ipc.messages import Identifier, PortNumber, Words
 from pilenode.ipc.wish import Wish
 from pilenode.upstream.facts_cards import CardAllowed, CardDenied, CardForgotten, CardLearned, CardsSet
+from pilenode.upstream.facts_config import ConfigApplied, ConfigRefused
 from pilenode.upstream.facts_journal import FactsRemoved, LogSalvaged, Removed
 from pilenode.upstream.facts_ledger import Inspected, LedgerUpdated, LockLifted, LockSet
 from pilenode.upstream.facts_load import BudgetSet, QueueLeft, StartQueued
@@ -77,6 +78,8 @@ class FactKind(StrEnum):
     CARD_FORGOTTEN = "card_forgotten"
     LOG_SALVAGED = "log_salvaged"
     FACTS_REMOVED = "facts_removed"
+    CONFIG_APPLIED = "config_applied"
+    CONFIG_REFUSED = "config_refused"
     REMOVED = "removed"  # never written: stands in the place of facts that are gone
 
 
@@ -324,6 +327,8 @@ Body = (
     | CardForgotten
     | LogSalvaged
     | FactsRemoved
+    | ConfigApplied
+    | ConfigRefused
     | Removed
 )
 
@@ -359,6 +364,8 @@ BODY_TYPES: Final[dict[FactKind, type[msgspec.Struct]]] = {
     FactKind.CARD_FORGOTTEN: CardForgotten,
     FactKind.LOG_SALVAGED: LogSalvaged,
     FactKind.FACTS_REMOVED: FactsRemoved,
+    FactKind.CONFIG_APPLIED: ConfigApplied,
+    FactKind.CONFIG_REFUSED: ConfigRefused,
     FactKind.REMOVED: Removed,
 }
 

@@ -25,6 +25,7 @@ from pilenode.upstream.contract import (
     other_major,
     up,
 )
+from pilenode.upstream.desired import MAX_DESIRED_BYTES, IncomingConfig
 from pilenode.upstream.dialect import Version
 from pilenode.upstream.packing import DEFLATED, JSON, pack
 
@@ -56,6 +57,7 @@ class MqttLink:
         self._node = node
         self._dropped = dropped
         self._ack, self._cmd, self._time = down(node, "ack"), down(node, "cmd"), down(node, "time")
+        self._cfg = down(node, "cfg")
 
     @property
     def protocol(self) -> str:
@@ -66,7 +68,7 @@ class MqttLink:
         """Tell that the cabinet is there, after it can hear; or that it leaves."""
         if live.online:
             try:
-                await self._client.subscribe([(self._ack, 1), (self._cmd, 1), (self._time, 1)])
+                await self._client.subscribe([(self._ack, 1), (self._cmd, 1), (self._time, 1), (self._cfg, 1)])
             except aiomqtt.MqttError as error:
                 raise UpstreamLostError(str(error)) from error
         await self._publish("live", live)
@@ -89,7 +91,7 @@ class MqttLink:
         """Send what became of a command."""
         await self._publish("res", result)
 
-    async def incoming(self) -> AsyncIterator[Ack | Time | IncomingCommand]:
+    async def incoming(self) -> AsyncIterator[Ack | Time | IncomingCommand | IncomingConfig]:
         """Yield what the backend says, until the connection is lost."""
         try:
             async for message in self._client.messages:
@@ -99,9 +101,12 @@ class MqttLink:
         except aiomqtt.MqttError as error:
             raise UpstreamLostError(str(error.__cause__ or error)) from error  # the library's own words say less
 
-    def _hear(self, message: aiomqtt.Message) -> Ack | Time | IncomingCommand | None:
+    def _hear(self, message: aiomqtt.Message) -> Ack | Time | IncomingCommand | IncomingConfig | None:
         topic, payload = message.topic.value, message.payload
         caps = {self._ack: MAX_ACK_BYTES, self._cmd: MAX_MESSAGE_BYTES, self._time: MAX_TIME_BYTES}
+        if topic == self._cfg and isinstance(payload, bytes):
+            # Like a command it is refused with a reason; a little more than may be read is enough to know that it is.
+            return IncomingConfig(payload[: MAX_DESIRED_BYTES + 1])
         if not isinstance(payload, bytes) or topic not in caps:
             self._dropped["foreign"] += 1
         elif len(payload) > caps[topic]:

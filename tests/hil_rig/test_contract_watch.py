@@ -52,7 +52,17 @@ def test_what_breaks_the_contract_is_seen_and_what_keeps_it_is_counted(
         say(broker, down("n", "ack"), msgspec.json.encode(Ack(log_id="0" * 16, upto=1, hash=NO_LINK)))
         say(broker, up("n", "live"), b"")
     assert len(watch.problems()) == 1
-    assert watch.checker.seen == {"hello": 3, "live": 1, "st": 0, "ev": 0, "res": 0, "ack": 1, "cmd": 0, "time": 0}
+    assert watch.checker.seen == {
+        "hello": 3,
+        "live": 1,
+        "st": 0,
+        "ev": 0,
+        "res": 0,
+        "ack": 1,
+        "cmd": 0,
+        "cfg": 0,
+        "time": 0,
+    }
 
 
 @pytest.mark.bench

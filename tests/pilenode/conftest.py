@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import msgspec
@@ -40,7 +42,6 @@ from pilenode.ipc.messages import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 LIVE = ("armed", "on")
 
@@ -249,3 +250,11 @@ def guard(tmp_path: Path) -> FakeGuard:
 def new_guard() -> type[FakeGuard]:
     """Return how to make a guard, for tests that need more than one."""
     return FakeGuard
+
+
+@pytest.fixture
+def in_memory() -> Iterator[Path]:
+    """Return a directory that costs no time, where the system has one: where no disk is tested."""
+    memory = Path("/dev/shm")  # noqa: S108 - the name below it is made by tempfile
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
+        yield Path(name)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -11,8 +12,8 @@ import pytest
 from config.load import load
 from config.tariff import flat_schedule
 from pilenode.ipc.codec import encode
+from pilenode.ipc.messages import Done, ForgetConfig, Refused, SessionsReply, Status, StatusReply
 from pilenode.ipc.messages import Sessions as AskSessions
-from pilenode.ipc.messages import SessionsReply, Status, StatusReply
 from pilenode.ipc.wish import Wish
 from pilenode.station.acts import Acts
 from pilenode.station.answers import Answers
@@ -193,3 +194,30 @@ def test_a_session_that_is_not_open_any_more_counts_as_unsent(tmp_path: Path, fl
 
     reply = asyncio.run(main())
     assert (reply.sessions, reply.outbox) == ([], 1)
+
+
+def test_forgetting_is_asked_of_whoever_keeps_what_is_desired(tmp_path: Path) -> None:
+    """With the name that the kernel and the person give; where nothing can be desired, that is said."""
+
+    async def main() -> list[str]:
+        journal = Journal(tmp_path / "j.db", reserve_bytes=0)
+        terms = Terms(lease_s=60.0, checkpoint_s=60.0, tariff=lambda: TARIFF)
+        guard = GuardLink(str(tmp_path / "none"))
+        sessions = Sessions(journal, guard, terms, PlainHouse())
+        prover = Prover(load("config/example.toml"), journal, guard, sessions)
+        answers = Answers("n1", journal, sessions, prover, Acts(journal, ()), dict)
+        reply = await answers.answer(ForgetConfig(by="Li"), Peer(1, 0, 0))
+        assert reply == Refused(code="nothing_desired")
+        names: list[str] = []
+
+        async def forget(by: str) -> Done:
+            names.append(by)
+            return Done()
+
+        keeper: Any = SimpleNamespace(forget=forget)
+        answers.desired = keeper
+        assert await answers.answer(ForgetConfig(by="Li"), Peer(1, 0, 0)) == Done()
+        await journal.close()
+        return names
+
+    assert asyncio.run(main()) == ["uid 0, pid 1: Li"]

@@ -108,6 +108,14 @@ def test_start_in_a_retained_message_is_refused() -> None:
 ENCODED = msgspec.json.encode(START)
 
 
+def test_the_answer_to_a_key_that_nobody_can_write_can_be_sent() -> None:
+    """Half a surrogate pair is JSON and no text: it must not reach the answer, whose sending would end the station."""
+    told = hear(b'{"\\ud800":1,"\\ud800":2}')
+    assert isinstance(told, CommandResult)
+    assert told.code == "duplicate_key"
+    assert msgspec.json.encode(told)
+
+
 @pytest.mark.parametrize(
     ("payload", "code", "told_id"),
     [

@@ -120,6 +120,47 @@ def play(directory: Path, guard: FakeGuard, story: Callable[[Station], Awaitable
     asyncio.run(main())
 
 
+# -- at rest ---------------------------------------------------------------------------------------------------
+
+
+def test_at_rest_is_nothing_open_nothing_tested_and_guard_there(
+    tmp_path: Path, guard: FakeGuard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the work is not done; where it is done, a start waits until it is over."""
+    done: list[str] = []
+
+    async def story(running: Station) -> None:
+        async def work() -> None:
+            done.append("begun")
+            await asyncio.sleep(0.02)
+            done.append("over")
+
+        async def start() -> None:
+            await running.start()
+            done.append("started")
+
+        guard.whole = {"test_running": "relays"}
+        await running.ticks()
+        assert not await running.sessions.at_rest(work)
+        guard.whole = {}
+        await running.ticks()
+        assert (await asyncio.gather(running.sessions.at_rest(work), start()))[0]
+        assert done == ["begun", "over", "started"]
+        assert not await running.sessions.at_rest(work)
+        guard.end(1, "user", 1_000_100)
+        await running.ticks(2)
+        assert await running.sessions.at_rest(work)
+        with monkeypatch.context() as patch:
+            patch.setattr(Sessions, "waiting", (object(),))
+            assert not await running.sessions.at_rest(work)
+        await guard.close()
+        await running.ticks()
+        assert not await running.sessions.at_rest(work)
+        await guard.open()
+
+    play(tmp_path, guard, story)
+
+
 # -- starting --------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hil_rig.command_world import seal
-from pilenode.station.command_text import Heard, Seal, hear
+from pilenode.station.command_text import Heard, hear
+from pilenode.station.envelope import Seal
 from pilenode.station.gate import Gate
 from pilenode.station.signatures import MAX_KEYS, PURPOSE, KeyRing, KeysError, parse_keys
 from pilenode.upstream.contract import MAX_COMMAND_BYTES, MAX_ENVELOPE_BYTES, Command

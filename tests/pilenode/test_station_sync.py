@@ -38,6 +38,7 @@ from pilenode.upstream.contract import (
     Time,
     UpstreamLostError,
 )
+from pilenode.upstream.desired import IncomingConfig
 from pilenode.upstream.facts import Boot, Checkpoint, FactKind
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class LoopLink:
         self.batches: list[FactBatch] = []
         self.states: list[StateReport] = []
         self.results: list[CommandResult] = []
-        self.heard: asyncio.Queue[Ack | Time | IncomingCommand | None] = asyncio.Queue()
+        self.heard: asyncio.Queue[Ack | Time | IncomingCommand | IncomingConfig | None] = asyncio.Queue()
         self.lost = False
         self.breaks_when_left = False
 
@@ -101,7 +102,7 @@ class LoopLink:
         self._check()
         self.results.append(result)
 
-    async def incoming(self) -> AsyncIterator[Ack | Time | IncomingCommand]:
+    async def incoming(self) -> AsyncIterator[Ack | Time | IncomingCommand | IncomingConfig]:
         """Yield what is put in; None cuts the connection."""
         try:
             while (message := await self.heard.get()) is not None:
@@ -573,6 +574,21 @@ def test_command_is_answered_over_the_connection_that_is_there(tmp_path: Path, g
         await bench.link.heard.put(None)
         await bench.until(lambda: len(bench.upstream.links) == 2 and bench.link.results)
         assert [(result.id, result.ok) for result in bench.link.results] == [("c2", True)]
+
+    play(tmp_path, guard, story)
+
+
+def test_a_configuration_goes_to_whoever_wants_it(tmp_path: Path, guard: FakeGuard) -> None:
+    """Nobody wants it: counted, but for an empty one, which only takes an older one back."""
+
+    async def story(bench: Bench) -> None:
+        for payload in (b"", b"1"):
+            bench.link.heard.put_nowait(IncomingConfig(payload))
+        await bench.until(lambda: bench.sync.dropped["config"] == 1)
+        taken: list[bytes] = []
+        bench.sync.take_config = taken.append
+        bench.link.heard.put_nowait(IncomingConfig(b"2"))
+        await bench.until(lambda: taken == [b"2"])
 
     play(tmp_path, guard, story)
 

@@ -11,6 +11,7 @@ from pilenode.ipc.messages import PortSnapshot, Snapshot
 from pilenode.station.report import report
 from pilenode.station.telling import Telling
 from pilenode.station.wallclock import ClockQuality, Stamp
+from pilenode.upstream.facts_config import ConfigReport
 
 if TYPE_CHECKING:
     from pilenode.upstream.contract import StateReport
@@ -94,3 +95,9 @@ def test_a_day_of_changes_is_bounded() -> None:
         if telling.is_due(state, float(second)):
             telling, told = telling.after(state, float(second)), told + 1
     assert told == 53
+
+
+def test_where_configuration_stands_is_told_at_once() -> None:
+    """Whoever desired it waits for the answer."""
+    state = msgspec.structs.replace(TOLD, config=ConfigReport(applied=7))
+    assert due_after_s(state, credit=0.0) == 0.0

@@ -115,6 +115,8 @@ def test_every_kind_of_fact_has_a_body_and_a_stable_word() -> None:
         "cards_set",
         "checkpoint",
         "command_result",
+        "config_applied",
+        "config_refused",
         "facts_removed",
         "fault_cleared",
         "fault_found",

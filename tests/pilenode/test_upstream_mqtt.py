@@ -33,6 +33,7 @@ from pilenode.upstream.contract import (
     down,
     up,
 )
+from pilenode.upstream.desired import MAX_DESIRED_BYTES, IncomingConfig
 from pilenode.upstream.mqtt import MqttUpstream
 from pilenode.upstream.mqtt_client import Client
 from pilenode.upstream.mqtt_link import MAX_MESSAGE_BYTES
@@ -234,6 +235,30 @@ def test_retained_command_is_known_as_such(broker: Broker) -> None:
                         latest = await anext(incoming)
                     assert latest == IncomingCommand(payload, retained=False)
                     await backend.publish(down(NODE, "cmd"), b"", qos=1, retain=True)
+
+    asyncio.run(main())
+
+
+@pytest.mark.off_contract
+def test_a_configuration_is_heard_whether_kept_or_new(broker: Broker) -> None:
+    """The kept one at once, whole; of one that is too long no more than it takes to know that."""
+    kept = b'{"version":1}'
+
+    async def main() -> None:
+        adapter = upstream(broker.url)
+        async with watcher(broker) as backend:
+            await backend.publish(down(NODE, "cfg"), kept, qos=1, retain=True)
+            async with adapter.connect() as link:
+                incoming = link.incoming()
+                async with asyncio.timeout(5):
+                    assert await anext(incoming) == IncomingConfig(kept)
+                    await backend.publish(down(NODE, "cfg"), b" " * (MAX_DESIRED_BYTES + 1000), qos=1)
+                    latest = await anext(incoming)
+                    while latest == IncomingConfig(kept):  # amqtt hands a kept message out twice
+                        latest = await anext(incoming)
+                assert latest == IncomingConfig(b" " * (MAX_DESIRED_BYTES + 1))
+            await backend.publish(down(NODE, "cfg"), b"", qos=1, retain=True)
+        assert not adapter.dropped["oversized"]
 
     asyncio.run(main())
 
