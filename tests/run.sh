@@ -25,7 +25,21 @@ bring() { # program, Debian package
   fi
 }
 
+# Only the programs: a cluster that starts with the machine is not wanted. Debian makes one with the package, unless its
+# common part, which comes first, is told otherwise. A machine that has that part already has its own mind.
+bring_postgres() {
+  compgen -G "/usr/lib/postgresql/*/bin/postgres" > /dev/null && return 0
+  if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    bring pg_createcluster postgresql-common
+    [ -d /etc/postgresql-common ] || return 0
+    echo "create_main_cluster = false" |
+      "${as_root[@]}" tee -a /etc/postgresql-common/createcluster.conf > /dev/null || return 0
+  fi
+  bring postgres postgresql
+}
+
 bring mosquitto mosquitto
+bring_postgres
 bring systemd-analyze systemd
 
 export PILENODE_TEST_WHEEL=1 # tests/test_wheel.py: what is imported must be the installed wheel

@@ -14,7 +14,7 @@ import aiomqtt
 
 from hil_rig.upstream.backend import Backend
 from hil_rig.upstream.connection import VERSIONS, Share, best_version
-from hil_rig.upstream.database import LostError
+from hil_rig.upstream.database import LostError, RefusedError
 from hil_rig.upstream.store import Store
 from hil_rig.upstream.workers import Workers
 
@@ -39,7 +39,9 @@ async def _announce(backend: Backend, ready: Path | None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m hil_rig.upstream", description=main.__doc__)
-    parser.add_argument("--url", required=True, help="broker, mqtt://host:port")
+    parser.add_argument(
+        "--url", required=True, help="broker, mqtt://host:port, or mqtts://host:port?ca=FILE&certificate=FILE&key=FILE"
+    )
     parser.add_argument("--db", required=True, help="file of a SQLite database, or URL postgresql://…")
     parser.add_argument("--mqtt", choices=[*sorted(VERSIONS), "auto"], default="auto", help="version of MQTT to speak")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that share the work (MQTT 5)")
@@ -69,7 +71,7 @@ def main() -> int:
         number = options.number or 0
         share = Share(group, f"{options.name}-{number}", first=number == 0) if shared else None
         asyncio.run(_run(options, version, share))
-    except (LostError, aiomqtt.MqttError) as error:
+    except (LostError, RefusedError, OSError, aiomqtt.MqttError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -73,6 +73,7 @@ class Backend:
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._told: asyncio.Task[None] | None = None  # the acknowledgements of the last commit
         self._telling: set[asyncio.Task[None]] = set()
         self._thread = ThreadPoolExecutor(1, "store")  # one connection to the database, one thread for it
 
@@ -132,11 +133,16 @@ class Backend:
 
     async def _work(self, connection: Client) -> None:
         await self._confirm_known(connection)
-        while True:
-            await self._arrived.wait()
-            await _through(self._commit_and_tell(connection))
+        try:
+            while True:
+                await self._arrived.wait()
+                await _through(self._commit_and_tell(connection))
+        finally:
+            if self._told is not None:
+                await asyncio.wait({self._told}, timeout=_PUBLISH_S)
 
     async def _commit_and_tell(self, connection: Client) -> None:
+        """Commit what waits, and begin to acknowledge it; the next commit need not wait for the broker."""
         group = [self._waiting.popleft() for _ in range(min(_GROUP, len(self._waiting)))]
         self._room.set()
         if not self._waiting:
@@ -146,7 +152,9 @@ class Backend:
             self._commits_left -= 1
             if self._commits_left == 0:
                 os._exit(1)
-        await self._tell(connection, answers)
+        if self._told is not None:
+            await self._told
+        self._told = asyncio.create_task(self._tell(connection, answers))
 
     async def _in_thread(self, group: Sequence[aiomqtt.Message]) -> list[Answer]:
         loop, pause_s = asyncio.get_running_loop(), _RETRY_S

@@ -1,4 +1,8 @@
-"""How the reference backend connects to a broker."""
+"""How the reference backend connects to a broker.
+
+``mqtt://host:port``, or ``mqtts://host:port?ca=FILE&certificate=FILE&key=FILE``; left out: the authorities of the
+system, and no certificate of its own.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,19 @@ import logging
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from pilenode.identity.diagnosis import PORTS, tls_context
 from pilenode.upstream.channels import MAX_UP_BYTES
 from pilenode.upstream.contract import ROOT
 from pilenode.upstream.mqtt_client import Client
 
 if TYPE_CHECKING:
+    import ssl
     from collections import Counter
     from collections.abc import AsyncIterator
 
@@ -57,7 +63,10 @@ class Share:
 def client(
     url: str, version: str, share: Share | None = None, dropped: Counter[str] | None = None, timeout_s: float = 10.0
 ) -> Client:
-    """Return a connection to be entered. A shared one keeps its name, so that the broker knows it again."""
+    """Return a connection to be entered. A shared one keeps its name, so that the broker knows it again.
+
+    Raises OSError when a file of a ``mqtts://`` URL cannot be used.
+    """
     parts = urlsplit(url)
     more: dict[str, Any] = {}
     if version == "5":
@@ -70,12 +79,13 @@ def client(
         more["properties"] = properties
     return Client(
         parts.hostname or "127.0.0.1",
-        parts.port or 1883,
+        parts.port or PORTS.get(parts.scheme, 1883),
         username=parts.username,
         password=parts.password,
         identifier=f"pn-backend-{share.group}-{share.name}" if share else f"pn-backend-{secrets.token_hex(4)}",
         protocol=VERSIONS[version],
         logger=_silent,
+        tls_context=_tls(parts.query) if parts.scheme == "mqtts" else None,
         timeout=timeout_s,
         queue_type=_counting(dropped) if dropped is not None else None,
         max_queued_incoming_messages=_MAX_WAITING if dropped is not None else None,
@@ -95,6 +105,12 @@ async def entered(connection: Client) -> AsyncIterator[Client]:
                 await connection.__aexit__(None, None, None)
     finally:
         connection.abandon()
+
+
+def _tls(query: str) -> ssl.SSLContext:
+    files = {name: values[-1] for name, values in parse_qs(query).items()}
+    names = (files.get(name, "") for name in ("ca", "certificate", "key"))
+    return tls_context(*names, check_dates=True)
 
 
 def _counting(dropped: Counter[str]) -> type[asyncio.Queue[aiomqtt.Message]]:

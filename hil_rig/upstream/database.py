@@ -21,6 +21,10 @@ _HERE: Final = Path(__file__).parent
 _LOCK_S: Final = 10.0
 _CREATE_VIEW: Final = "CREATE VIEW fact_once"
 
+#: Of the tables in a file.
+_VERSION: Final = 1
+_WHAT_IS_THERE: Final = "SELECT (SELECT count(*) FROM sqlite_master), user_version FROM pragma_user_version"
+
 _ADD_FACT: Final = "INSERT INTO fact VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -99,11 +103,24 @@ class SqliteDatabase:
         with _told():
             # Used by one thread at a time: the store sees to that.
             self._db = sqlite3.connect(self._path, isolation_level=None, timeout=_LOCK_S, check_same_thread=False)
-            self._db.execute("PRAGMA page_size = 16384")  # of a new file: a fact has about half a kilobyte
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA cache_size = -65536")
-            self._db.executescript(schema("sqlite", "CREATE VIEW IF NOT EXISTS"))
+        try:
+            self._prepare(self._db)
+        except BaseException:
+            self.close()
+            raise
+
+    @staticmethod
+    def _prepare(database: sqlite3.Connection) -> None:
+        with _told():
+            database.execute("PRAGMA page_size = 16384")  # of a new file: a fact has about half a kilobyte
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = FULL")
+            database.execute("PRAGMA cache_size = -65536")
+            tables, version = database.execute(_WHAT_IS_THERE).fetchone()
+            if tables and version != _VERSION:
+                raise RefusedError(f"the file has tables of another version: {version}")
+            made = schema("sqlite", "CREATE VIEW IF NOT EXISTS")
+            database.executescript(f"BEGIN IMMEDIATE; {made}; PRAGMA user_version = {_VERSION}; COMMIT")
 
     def close(self) -> None:
         """Hang up."""

@@ -21,6 +21,9 @@ _CONNECT_S: Final = 10
 #: One at a time makes the tables; any number will do, if it is always the same.
 _SCHEMA_LOCK: Final = 0x70696C65
 
+#: Stands on the tables; the next version of them has a file that makes it from this one.
+_SCHEMA: Final = "pilenode 1"
+
 _FACT: Final = (*["int8"] * 4, *["text"] * 5, "bytea")
 _ADD_FACTS: Final = b"COPY fact FROM STDIN (FORMAT BINARY)"
 _THESE: Final = "(node, log_id) IN (SELECT * FROM unnest(?::text[], ?::text[]))"
@@ -37,15 +40,33 @@ class PostgresDatabase:
         self._db: psycopg.Connection[Row] | None = None
 
     def open(self) -> None:
-        """Connect, anew if need be, and make what is missing of the tables."""
+        """Connect, anew if need be, and make the tables where there are none."""
         self.close()
         with _told():
             self._db = psycopg.connect(self._url, autocommit=True, connect_timeout=_CONNECT_S)
+        try:
+            if self.run("SHOW synchronous_commit") == [("off",)]:  # what is acknowledged must survive a crash
+                self.run("SET synchronous_commit = on")
+            if not self._is_made():
+                self._make()
+        except BaseException:
+            self.close()
+            raise
+
+    def _is_made(self) -> bool:
+        """Return whether the tables are there. Making them again would hold up everybody who writes."""
+        (word,) = self.run("SELECT obj_description(to_regclass('log'), 'pg_class')")[0]
+        if word not in (None, _SCHEMA):
+            raise RefusedError(f"the tables are of another version: {word}")
+        return word is not None
+
+    def _make(self) -> None:
         with self.write():
             self.run("SELECT pg_advisory_xact_lock(?)", _SCHEMA_LOCK)
-            with _told():
-                self._db.execute("SET LOCAL client_min_messages = warning")
-                self._db.execute(schema("postgres", "CREATE OR REPLACE VIEW").encode())
+            if not self._is_made():
+                with _told():
+                    self._connection().execute(schema("postgres", "CREATE VIEW").encode())
+                self.run(f"COMMENT ON TABLE log IS '{_SCHEMA}'")
 
     def close(self) -> None:
         """Hang up."""

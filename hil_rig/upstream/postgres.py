@@ -24,7 +24,7 @@ _START_S: Final = 20.0
 _STOP_S: Final = 10.0
 #: A cluster that nobody else uses, small; without flushes it survives its own end but no power cut.
 _SETTINGS: Final = ("listen_addresses=", "shared_buffers=32MB", "max_connections=40", "logging_collector=off")
-_NO_FLUSH: Final = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+_NO_FLUSH: Final = ("fsync=off", "full_page_writes=off")
 
 
 class PostgresError(RuntimeError):
@@ -63,7 +63,7 @@ class Postgres:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        self.kill()  # its files go, too
 
     def create(self) -> None:
         """Make the cluster. Raises PostgresError."""
@@ -90,34 +90,11 @@ class Postgres:
                 raise PostgresError((self._directory / "log").read_text(errors="replace")[-2000:])
             time.sleep(0.02)
 
-    def stop(self) -> None:
-        """End it, and see that it ends: connections are closed, what is committed stays."""
-        self._end(signal.SIGINT)
-
     def kill(self) -> None:
-        """End it as a crash would (SIGQUIT: its children must end with it, which SIGKILL would not see to)."""
-        self._end(signal.SIGQUIT)
-
-    def database(self) -> str:
-        """Make a new database and return its URL."""
-        import psycopg  # noqa: PLC0415 - a heavy import that only this needs
-
-        self._databases += 1
-        name = f"rig{self._databases}"
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
-        return self.url(name)
-
-    def url(self, database: str) -> str:
-        """Return the URL of a database."""
-        return f"postgresql://rig@/{database}?host={self._directory}"
-
-    # -- small things ------------------------------------------------------------------------------------------
-
-    def _end(self, number: signal.Signals) -> None:
+        """End it as a crash would: by SIGQUIT, with which its children end, too (with SIGKILL they would live on)."""
         if self._process is None:
             return
-        self._process.send_signal(number)
+        self._process.send_signal(signal.SIGQUIT)
         try:
             self._process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
@@ -125,11 +102,26 @@ class Postgres:
             self._process.wait()
         self._process = None
 
+    def database(self) -> str:
+        """Make a place for tables of its own and return its URL: a schema, which is made ten times as fast."""
+        import psycopg  # noqa: PLC0415 - a heavy import that only this needs
+
+        self._databases += 1
+        name = f"rig{self._databases}"
+        with psycopg.connect(self._url(), autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}".encode())
+        return f"{self._url()}&options=-csearch_path%3D{name}"
+
+    def _url(self) -> str:
+        return f"postgresql://rig@/postgres?host={self._directory}"
+
+    # -- small things ------------------------------------------------------------------------------------------
+
     def _answers(self) -> bool:
         import psycopg  # noqa: PLC0415 - as above
 
         try:
-            psycopg.connect(self.url("postgres"), connect_timeout=2).close()
+            psycopg.connect(self._url(), connect_timeout=2).close()
         except psycopg.OperationalError:
             return False
         return True

@@ -58,9 +58,9 @@ class BackendProcess:
         """End it at once (SIGKILL). What it has acknowledged is in its database."""
         self._end(signal.SIGKILL)
 
-    def stop(self) -> None:
-        """Ask it to end, and see that it does: it finishes the commit that it is at."""
-        self._end(signal.SIGTERM)
+    def stop(self) -> int | None:
+        """Ask it to end, and see that it does: it finishes the commit that it is at. Return its exit status."""
+        return self._end(signal.SIGTERM)
 
     def wait(self, seconds: float) -> int:
         """Wait until it has ended by itself and return its exit status. Raises subprocess.TimeoutExpired."""
@@ -70,13 +70,14 @@ class BackendProcess:
         self._process = None
         return status
 
-    def _end(self, number: signal.Signals) -> None:
+    def _end(self, number: signal.Signals) -> int | None:
         if self._process is None:
-            return
+            return None
         self._process.send_signal(number)
         try:
-            self._process.wait(_STOP_S)
+            status = self._process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            status = self._process.wait()
         self._process = None
+        return status

@@ -1,9 +1,9 @@
--- What the reference backend keeps in PostgreSQL. Applied at every start; changes nothing that is there.
+-- What the reference backend keeps in PostgreSQL. Applied once, where the table `log` is not there.
 --
 -- `fact` is made so that it can become a hypertable of TimescaleDB: it has no foreign key, no identity, and its time
 -- (`wall_ms`, what the cabinet wrote, so the same for every copy of a fact) is part of the primary key. That a number
 -- of a log stands for one fact only is not left to that key: whoever writes holds the row of the log.
-CREATE TABLE IF NOT EXISTS log (
+CREATE TABLE log (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     node text NOT NULL,
     log_id text NOT NULL,
@@ -20,8 +20,8 @@ CREATE TABLE IF NOT EXISTS log (
     duplicates bigint NOT NULL DEFAULT 0,
     UNIQUE (node, log_id)
 ) WITH (fillfactor = 70);                     -- every commit updates its row in place
-CREATE INDEX IF NOT EXISTS log_ask ON log (ask_at_ms) WHERE ask_at_ms IS NOT NULL;
-CREATE TABLE IF NOT EXISTS fact (
+CREATE INDEX log_ask ON log (ask_at_ms) WHERE ask_at_ms IS NOT NULL;
+CREATE TABLE fact (
     log bigint NOT NULL,
     seq bigint NOT NULL,
     boottime_ms bigint NOT NULL,
@@ -34,9 +34,9 @@ CREATE TABLE IF NOT EXISTS fact (
     hash bytea,                               -- the link that the cabinet told, where it told one
     PRIMARY KEY (log, seq, wall_ms)
 );
-CREATE INDEX IF NOT EXISTS fact_time ON fact (log, wall_ms);
-CREATE INDEX IF NOT EXISTS fact_session ON fact (session) WHERE session IS NOT NULL;
-CREATE TABLE IF NOT EXISTS contradiction (
+CREATE INDEX fact_time ON fact (log, wall_ms);
+CREATE INDEX fact_session ON fact (session) WHERE session IS NOT NULL;
+CREATE TABLE contradiction (
     log bigint NOT NULL,
     seq bigint NOT NULL,
     reason text NOT NULL,
@@ -44,14 +44,14 @@ CREATE TABLE IF NOT EXISTS contradiction (
     digest bytea NOT NULL,
     PRIMARY KEY (log, seq, digest)
 );
-CREATE TABLE IF NOT EXISTS result (
+CREATE TABLE result (
     node text NOT NULL,
     id text NOT NULL,
     content bytea NOT NULL,
     digest bytea NOT NULL,
     PRIMARY KEY (node, id, digest)
 );
-CREATE TABLE IF NOT EXISTS latest (
+CREATE TABLE latest (
     node text NOT NULL,
     leaf text NOT NULL,
     content bytea NOT NULL,
@@ -64,7 +64,7 @@ BEGIN
     IF EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') THEN
         EXECUTE $timescale$
             SELECT create_hypertable('fact', 'wall_ms', chunk_time_interval => 2592000000::bigint,
-                                     create_default_indexes => FALSE, if_not_exists => TRUE, migrate_data => TRUE)
+                                     create_default_indexes => FALSE)
         $timescale$;
     END IF;
 END $$;

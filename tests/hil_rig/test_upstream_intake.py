@@ -307,8 +307,8 @@ def test_a_gap_is_asked_for_when_it_stands_still() -> None:
     memory.state, memory.now_ms = state, now_ms
     memory.take(part(12, 12))
     assert memory.state.ask_at_ms == now_ms + 5_000
-    memory.take(part(4, 7))
-    assert (memory.state.ask_at_ms, memory.state.asks) == (None, 0)
+    last = memory.take(part(4, 7))
+    assert (last.ask_at_ms, last.asks) == (None, 0)
 
 
 # -- bounds ----------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pytest
 
 from hil_rig.power_cuts_writer import ended, reading, started
 from hil_rig.upstream import Store
+from hil_rig.upstream.bench import measure
 from hil_rig.upstream.database import LostError, RefusedError
 from hil_rig.upstream.presence import Latest
 from hil_rig.upstream.store import Answer, Heard
@@ -170,6 +171,14 @@ def test_one_commit_is_all_or_nothing(postgres_store: Store) -> None:
     assert postgres_store.keep("n", batch(1, 2)) == 2
 
 
+@pytest.mark.bench
+@pytest.mark.needs("postgres")
+def test_a_commit_waits_for_the_log_of_the_database(postgres: Postgres) -> None:
+    """A server that is told to answer before it has written anything is told otherwise: an answer is a promise."""
+    with Store(postgres.database() + "%20-csynchronous_commit%3Doff") as store:
+        assert store._run("SHOW synchronous_commit") == [("on",)]
+
+
 def test_a_batch_without_sense_is_refused(where: Path | str) -> None:
     """Whoever hands a batch over directly gets no further than a worker does."""
     with Store(where) as store:
@@ -184,6 +193,18 @@ def test_a_database_that_is_not_there_is_told(tmp_path: Path) -> None:
         Store(tmp_path / "no" / "such" / "directory" / "b.db")
     with pytest.raises(LostError):
         Store("postgresql://rig@127.0.0.1:1/none?connect_timeout=2")
+
+
+def test_tables_of_another_version_are_left_alone(where: Path | str) -> None:
+    """Nobody writes into tables that he does not know; the next version brings a way to get there."""
+    with Store(where) as store:
+        store.keep("n", batch(1, 2))
+        if isinstance(where, str):
+            store._run("COMMENT ON TABLE log IS 'pilenode 2'")
+        else:
+            store._run("PRAGMA user_version = 2")
+    with pytest.raises(RefusedError, match="another version"):
+        Store(where)
 
 
 # -- gaps and histories ----------------------------------------------------------------------------------------
@@ -390,3 +411,11 @@ def test_many_logs_are_not_confirmed_unasked(where: Path | str) -> None:
         assert store.heads(3) == [(f"n{number}", LOG_ID, 2, FACTS[1].hash) for number in range(3)]
         assert store.heads(2) == []
         assert store.head("stranger", LOG_ID) == (0, NO_LINK)
+
+
+def test_the_bench_takes_whole_logs_into_both(where: Path | str) -> None:
+    """What is measured is complete at the end, and a fact at rest is larger than its body."""
+    row = measure("short", where, nodes=2, count=450)
+    assert (row.facts, row.good) == (900, True)
+    assert row.bytes > row.body_bytes > 300
+    assert 0 < row.index_bytes < row.bytes
