@@ -28,7 +28,7 @@ from hil_rig.child import environment, python
 from pilenode.station import wallclock
 from pilenode.station.acts import Acts
 from pilenode.station.commands import Commands
-from pilenode.station.entries import NewFact
+from pilenode.station.entries import JournalFailedError, NewFact
 from pilenode.station.guard_link import GuardLink
 from pilenode.station.house import PlainHouse
 from pilenode.station.journal import Journal
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _TICK_S: Final = 0.005
+_OPEN_S: Final = 0.5
 _START_S: Final = 30.0
 
 
@@ -86,12 +87,11 @@ class Lateness:
 
 
 class Fresh:
-    """Writes a fact that cannot wait now and then, and looks when it is confirmed: all before it, too."""
+    """Writes a fact that cannot wait now and then."""
 
     def __init__(self, journal: Journal, every_s: float) -> None:
         self._journal = journal
         self._every_s = every_s
-        self.written: dict[int, float] = {}
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -100,8 +100,8 @@ class Fresh:
             await asyncio.sleep(self._every_s)
             number += 1
             body = CommandResult(id=f"fresh-{time.monotonic_ns()}-{number}", ok=True)
-            (seq,) = await self._journal.append([NewFact(FactKind.COMMAND_RESULT, body)])
-            self.written[seq] = time.monotonic()
+            with contextlib.suppress(JournalFailedError):
+                await self._journal.append([NewFact(FactKind.COMMAND_RESULT, body)])
 
 
 def _sync(options: argparse.Namespace, journal: Journal) -> tuple[Sync, MqttUpstream]:
@@ -121,10 +121,15 @@ _TIMING: Final = ("retry_base_s", "retry_cap_s", "spread_s", "ack_timeout_s", "t
 async def _run(options: argparse.Namespace) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     journal = Journal(options.journal, reserve_bytes=0)
-    await journal.recover()
     sync, upstream = _sync(options, journal)
     lateness = Lateness()
-    parts = [sync.run(), journal.run(), lateness.run(), _tell(options.every, journal, sync, upstream, lateness)]
+    parts = [
+        _keep_open(journal),
+        sync.run(),
+        journal.run(),
+        lateness.run(),
+        _tell(options.every, journal, sync, upstream, lateness),
+    ]
     if options.fresh_every is not None:
         parts.append(Fresh(journal, options.fresh_every).run())
     tasks = [asyncio.create_task(part) for part in parts]
@@ -140,6 +145,15 @@ async def _run(options: argparse.Namespace) -> None:
     for failure in failed:
         if failure is not None:
             raise failure
+
+
+async def _keep_open(journal: Journal) -> None:
+    """Open the journal, and open it again whenever it failed, as the sessions of a station do."""
+    while True:
+        if not journal.status().ok:
+            with contextlib.suppress(JournalFailedError):
+                await journal.recover()
+        await asyncio.sleep(_OPEN_S)
 
 
 async def _tell(every_s: float, journal: Journal, sync: Sync, upstream: MqttUpstream, lateness: Lateness) -> None:
