@@ -14,6 +14,7 @@ from hil_rig import bench_boot_offline, bench_drain, bench_link, bench_offline, 
 from hil_rig.bench_boot_offline import Report
 from hil_rig.bench_drain import Drained
 from hil_rig.bench_offline import Troubles, Week, strike
+from hil_rig.broker import Broker
 from hil_rig.mqtt_middle import Packets, kind, topic
 from hil_rig.offline_week import fill
 from hil_rig.upstream import Store
@@ -121,8 +122,15 @@ def test_a_drain_is_judged_by_speed_patience_and_delivery(changes: dict[str, flo
 # -- the commands, small -----------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def _unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the watch of the contract out: it is one more who listens, and holds thousands of facts against a schema."""
+    monkeypatch.setattr(Broker, "observer", None)
+
+
 @pytest.mark.bench
 @pytest.mark.needs("mosquitto")
+@pytest.mark.usefixtures("_unwatched")
 def test_drain(tmp_path: Path) -> None:
     """A backlog goes faster than messages one at a time, and arrives."""
     report = bench_drain.measure(tmp_path, facts=3000, rounds=1, messages=1000, ratio=1.0)
@@ -146,6 +154,7 @@ def test_offline_week(tmp_path: Path) -> None:
 
 @pytest.mark.bench
 @pytest.mark.needs("mosquitto")
+@pytest.mark.usefixtures("_unwatched")
 def test_broker_killed_after_its_answer(tmp_path: Path) -> None:
     """What the broker said it took and lost is sent again."""
     report = strike(tmp_path, 3)
