@@ -168,16 +168,17 @@ class Rig:
         for wire in () if self._cut else self.wires:
             wire.cut(case)
         _until(lambda: all(node.said[-1].protocol is None for node in self.nodes), out_s, out_s)
-        mended, acked = [], []
+        mended, acked, known = [], [], []
         for wire, node in zip(self.wires, self.nodes, strict=True):
             if node.said[-1].protocol is not None:
                 row.failures.append("a cabinet did not notice at all")
             acked.append(node.said[-1].acked)
+            known.append(len(node.said))
             mended.append(time.monotonic())  # the command that does it ends later than it does it
             wire.mend(case)
         for at, (wire, node) in enumerate(zip(self.wires, self.nodes, strict=True)):
             begun_s = mended[at]
-            told = node.until(lambda said, at=at: said.acked > acked[at], _BACK_WITHIN_S)  # type: ignore[misc]
+            told = node.until(lambda said, at=at: said.acked > acked[at], _BACK_WITHIN_S, known[at])  # type: ignore[misc]
             row.acked_s.append(told.at_s - begun_s)
             seen = [when - begun_s for when, who in self.middle.connects if who == wire.there and when >= begun_s]
             row.packet_s.append(min(seen, default=row.acked_s[-1]))

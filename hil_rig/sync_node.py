@@ -215,9 +215,12 @@ class SyncNode:
         for line in process.stdout or ():
             self.said.append(msgspec.json.decode(line, type=Said))
 
-    def until(self, condition: Callable[[Said], object], seconds: float) -> Said:
-        """Wait until it says something that fulfils ``condition``, and return that. Raises RuntimeError."""
-        end, seen = time.monotonic() + seconds, len(self.said)
+    def until(self, condition: Callable[[Said], object], seconds: float, since: int | None = None) -> Said:
+        """Wait until it says something that fulfils ``condition``, and return that. Raises RuntimeError.
+
+        ``since``: so many lines are known already; None: all that it has said.
+        """
+        end, seen = time.monotonic() + seconds, len(self.said) if since is None else since
         while time.monotonic() < end:
             for said in self.said[seen:]:
                 seen += 1
