@@ -108,8 +108,8 @@ def drain(broker: Broker, journal: Path, directory: Path) -> Drained:
     node = SyncNode(copy, broker.url, _NODE, drain_bytes_s=0, retry_base_s=0.1, every=0.05)
     with BackendProcess(broker.url, directory / "backend.db", ("--mqtt", "auto")) as backend:
         with node:
-            begun = node.until(lambda said: said.protocol, _MOST_S)
-            done = node.until(lambda said: said.acked == said.last, _MOST_S)
+            begun = node.until(lambda said: said.protocol and said.last, _MOST_S)
+            done = node.until(lambda said: said.acked == said.last > 0, _MOST_S)
             at_work = [said for said in node.said if begun.at_s < said.at_s <= done.at_s]
         return Drained(
             per_s=done.last / (done.at_s - begun.at_s),
