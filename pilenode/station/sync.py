@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from config.schema import Upstream as Settings
     from pilenode.station.commands import Commands
     from pilenode.station.journal import Journal
-    from pilenode.upstream.contract import IncomingCommand, Link, StateReport, Upstream
+    from pilenode.upstream.contract import IncomingCommand, Link, Resend, StateReport, Upstream
     from pilenode.upstream.facts import CommandResult
 
 #: A connection that stood this long was a good one: the next pause is short again, seconds.
@@ -98,6 +98,7 @@ class Sync:
         self._asked_ms: int | None = None  # when this connection last asked for the time
         self._time_told = False  # since then
         self._drain: Drain | None = None  # of this connection
+        self._wanted: Resend | None = None  # again, before there was a drain
         self._refused: Problem | None = None  # what the broker did not take last
         self._contradiction: Ack | None = None  # told once on this connection
         self._random = random.SystemRandom()
@@ -206,8 +207,10 @@ class Sync:
         self._backend_heard.set()
         if self._drain is not None:
             self._drain.backend_is_there()
-            if ack.resend is not None:
-                self._drain.resend(ack.resend)
+        if ack.resend is not None and self._drain is not None:
+            self._drain.resend(ack.resend)
+        elif ack.resend is not None:
+            self._wanted = ack.resend  # in the answer to the hello, before anything is sent
 
     async def _contradicted(self, ack: Ack, link: Link) -> None:
         """Ask again; give this log up when the backend says for the second time that it holds another history."""
@@ -230,6 +233,9 @@ class Sync:
             acked=status.acked_seq, sent=status.acked_seq, timeout_s=timing.ack_timeout_s, mark=status.last_seq
         )
         self._drain = Drain(self._journal, window, Pace(timing.drain_bytes_s), Patience(timing.telemetry_s), self._warn)
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None:
+            self._drain.resend(wanted)
         await self._drain.run(link)
 
     async def _greet(self, link: Link) -> None:
