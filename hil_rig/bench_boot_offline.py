@@ -152,7 +152,7 @@ def _begins(cabinet: Harness, number: int) -> bool:
     return True
 
 
-def killed_offline(directory: Path, facts: int, report: Report, pauses_s: tuple[float, float] = (0.3, 3.0)) -> None:
+def killed_offline(directory: Path, facts: int, report: Report, longest_s: float) -> None:
     """Let sessions run without a network while the station is killed; then let there be one."""
     broker = Broker(_PORT)
     journal = directory / "cabinet" / "station" / "journal.db"
@@ -161,10 +161,9 @@ def killed_offline(directory: Path, facts: int, report: Report, pauses_s: tuple[
         cabinet.start("station")
         customers = Customers(cabinet)
         customers.start()
-        for last in _killing(cabinet, report, pauses_s):
+        for last in _killing(cabinet, report, longest_s):
             if last >= facts:
                 break
-        time.sleep(1.0)
         customers.stop()
         wait("every session has ended", lambda: not cabinet.status().sessions, 60.0, every_s=0.2)
         _run("ip", "link", "set", "lo", "up")
@@ -183,11 +182,11 @@ def killed_offline(directory: Path, facts: int, report: Report, pauses_s: tuple[
             report.failures.append("no session was confirmed")
 
 
-def _killing(cabinet: Harness, report: Report, pauses_s: tuple[float, float]) -> Iterator[int]:
+def _killing(cabinet: Harness, report: Report, longest_s: float) -> Iterator[int]:
     """Kill the station again and again; yield the newest fact each time."""
     end = time.monotonic() + _MOST_S
     while time.monotonic() < end:
-        time.sleep(random.uniform(*pauses_s))
+        time.sleep(random.uniform(0.3, longest_s))
         cabinet.kill("station")
         report.kills += 1
         time.sleep(random.uniform(0.0, 0.3))
@@ -205,7 +204,7 @@ def inside(options: argparse.Namespace) -> int:
         directory = Path(place)
         if options.facts:
             (directory / "killed").mkdir()
-            killed_offline(directory / "killed", options.facts, report)
+            killed_offline(directory / "killed", options.facts, report, options.longest)
             _run("ip", "link", "set", "lo", "down")
         if options.starts:
             cold_starts(directory, options.starts, report)
@@ -224,6 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m hil_rig.bench_boot_offline", description=__doc__)
     parser.add_argument("--facts", type=int, default=FACTS, help="written before there is a network; 0: leave that out")
     parser.add_argument("--starts", type=int, default=5, help="cold starts in each case")
+    parser.add_argument("--longest", type=float, default=3.0, help="seconds between two kills, at most")
     parser.add_argument("--json", type=Path, help="write everything there")
     options = parser.parse_args(words)
     if os.environ.get(_INSIDE):

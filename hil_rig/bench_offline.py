@@ -217,18 +217,19 @@ class Week:
         self._backend.start()
 
     def _revoke(self) -> None:
+        begun_s = time.monotonic()
         self._broker.allow(_REVOKED)
-        self._refused("upstream_publish_refused")
+        self._refused("upstream_publish_refused", begun_s)
         self._broker.allow(_GRANTED)
 
     def _nobody_listens(self) -> None:
+        begun_s = time.monotonic()
         self._backend.stop()
-        self._refused("upstream_nobody_listens")
+        self._refused("upstream_nobody_listens", begun_s)
         self._backend.start()
 
-    def _refused(self, code: str) -> None:
+    def _refused(self, code: str, begun_s: float) -> None:
         """Wait until the trouble is shown, and look that nothing is confirmed while it lasts."""
-        begun_s = time.monotonic()
         with suppress(RuntimeError):
             self._until(lambda status: status.upstream_problem == code, MAX_SHOWN_S)
         self.report.shown_s[code] = time.monotonic() - begun_s
