@@ -85,10 +85,11 @@ class Report:
 
     def lines(self) -> list[str]:
         """Return the table."""
-        rows = [
-            f"{name:<10} {median(each):>9.0f} messages/s of {self.message_bytes} B" for name, each in self.raw.items()
-        ]
         rates = median(one.per_s for one in self.drained)
+        rows = [
+            f"{name:<10} {median(each):>9.0f} messages/s of {self.message_bytes} B: drain is {rates / median(each):.2f} x"
+            for name, each in self.raw.items()
+        ]
         rows.append(
             f"{'drain':<10} {rates:>9.0f} facts/s   {self.ratio:.2f} x the faster (wanted {self.wanted_ratio:g})"
         )
