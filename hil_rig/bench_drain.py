@@ -87,7 +87,7 @@ class Report:
         """Return the table."""
         rates = median(one.per_s for one in self.drained)
         rows = [
-            f"{name:<10} {median(each):>9.0f} messages/s of {self.message_bytes} B: drain is {rates / median(each):.2f} x"
+            f"{name:<10} {median(each):>9.0f} messages/s of {self.message_bytes} B: drain {rates / median(each):.2f} x"
             for name, each in self.raw.items()
         ]
         rows.append(

@@ -134,7 +134,8 @@ def _unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_drain(tmp_path: Path) -> None:
     """A backlog arrives, at a speed that is measured; how fast it must be is for a machine that does nothing else."""
     report = bench_drain.measure(tmp_path, facts=3000, rounds=1, messages=500, ratio=0.2)
-    assert report.failures == []
+    assert report.drained[0].failures == []
+    assert report.ratio > 0.2
     assert len(report.lines()) == 4
 
 
