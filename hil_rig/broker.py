@@ -116,6 +116,13 @@ class Broker:
         """Return the address as a configuration writes it."""
         return f"mqtt://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """Return its process. Raises BrokerError when it does not run."""
+        if self._process is None:
+            raise BrokerError("does not run")
+        return self._process.pid
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -199,6 +206,27 @@ class Broker:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1.0):
             return True
         return False
+
+
+class OpenBroker(Broker):
+    """A mosquitto that lets everybody in and whose access list can be changed while it runs: ``rights`` for all."""
+
+    def __init__(self, rights: str) -> None:
+        super().__init__(kind="mosquitto", access=Access({}, rights))
+        self._rights = self._directory / "acl.conf"
+        self._write(rights)
+
+    def _write(self, rights: str) -> None:
+        self._rights.write_text(rights, encoding="ascii")
+        self._rights.chmod(0o600)
+
+    def _who_may(self) -> Sequence[str]:
+        return ["allow_anonymous true", f"acl_file {self._rights}"]
+
+    def allow(self, rights: str) -> None:
+        """Put another access list in force, at once and for who is connected, too."""
+        self._write(rights)
+        os.kill(self.pid, signal.SIGHUP)
 
 
 async def _embedded(port: int) -> None:

@@ -39,6 +39,7 @@ bring_postgres() {
 }
 
 bring mosquitto mosquitto
+bring ip iproute2 # namespaces of their own, for cabinets that lose their network
 bring_postgres
 bring systemd-analyze systemd
 

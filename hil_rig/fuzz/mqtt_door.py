@@ -20,6 +20,7 @@ from hil_rig.fuzz.mutate import mutate_toml
 from hil_rig.fuzz.strict import opened, read, started_port
 from pilenode import clock
 from pilenode.station.buckets import Bucket
+from pilenode.station.confirmations import Pending
 from pilenode.station.signatures import PURPOSE
 from pilenode.upstream.channels import CHANNELS
 from pilenode.upstream.contract import MAX_ENVELOPE_BYTES, MAX_START_LIFE_MS, Ack, Command, down
@@ -142,7 +143,9 @@ class Door:
         self._sync._asked_ms = clock.boottime_ms()  # noqa: SLF001
         self._wire = _Wire()
         self._link = MqttLink(cast("Client", self._wire), Version.V5, NODE, self._upstream.dropped)  # type: ignore[arg-type] # of the real adapter
-        self._cabinet.spawn(self._sync._listen(self._link))  # noqa: SLF001
+        pending = Pending()
+        self._cabinet.spawn(self._sync._listen(self._link, pending))  # noqa: SLF001
+        self._cabinet.spawn(self._sync._keep_confirmations(self._link, pending))  # noqa: SLF001
 
     def _own(self, data: bytes) -> bytes:
         """Put in what samples cannot know: the log, its newest link, when the cabinet asked, which number is newer."""

@@ -8,6 +8,8 @@ also be a mistake of the backend, it has to say so twice, and it can do so once 
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +29,33 @@ if TYPE_CHECKING:
 _AGAIN_MS: Final = 3_600_000
 #: Nor is one given up while so many set-aside files wait for a person: the journal keeps eight at most.
 _MOST_ASIDE: Final = 4
+_MOST_PENDING: Final = 32
+
+
+class Pending:
+    """Acknowledgements that arrived faster than the card remembers them.
+
+    A later one of the same log that goes further stands for the one before it: its link is made of all links before.
+    """
+
+    def __init__(self) -> None:
+        self.arrived = asyncio.Event()
+        self._acks: deque[Ack] = deque(maxlen=_MOST_PENDING)
+
+    def add(self, ack: Ack) -> None:
+        """Take one more."""
+        last = self._acks[-1] if self._acks else None
+        if last is not None and last.log_id == ack.log_id and last.upto < ack.upto and last.resend is None:
+            self._acks.pop()
+        self._acks.append(ack)  # of too many the oldest goes: whatever it confirmed is confirmed again
+        self.arrived.set()
+
+    async def next(self) -> Ack:
+        """Wait for the oldest and take it out."""
+        while not self._acks:
+            self.arrived.clear()
+            await self.arrived.wait()
+        return self._acks.popleft()
 
 
 class Verdict(Enum):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pilenode import clock
 from pilenode.station.entries import JournalFailedError
 from pilenode.station.outbox import Pace, Patience, Window, fit, not_taken_s
+from pilenode.station.read_ahead import ReadAhead
 from pilenode.upstream.contract import MAX_BATCH_FACTS, FactBatch, NotTakenError, Problem, UpstreamLostError
 from pilenode.upstream.packing import thinned
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _LOOK_S: Final = 1.0
 #: What happens together is told together: how long a fact waits for the next one, seconds.
 _GATHER_S: Final = 0.2
+_NOBODY: Final = "upstream_nobody_listens"
 
 
 class Drain:
@@ -34,6 +36,7 @@ class Drain:
         self.problem: Problem | None = None
         self._journal = journal
         self._log_id = journal.status().log_id
+        self._backlog = ReadAhead(journal, self._log_id)
         self._window = window
         self._pace = pace
         self._patience = patience
@@ -49,14 +52,23 @@ class Drain:
         self._wanted = (wanted.since - 1, last) if wanted.since <= last else None
         self._journal.changed.set()
 
+    def backend_is_there(self) -> None:
+        """Go on at once where the broker had nobody to hand facts to: somebody has just confirmed something."""
+        if self.problem is not None and self.problem.code == _NOBODY:
+            self._quiet_until_s = 0.0
+            self._journal.changed.set()
+
     async def run(self, link: Link) -> None:
         """Send until the connection is lost. Raises UpstreamLostError."""
-        while True:
-            self._journal.changed.clear()
-            self._notice(clock.monotonic_s())
-            wait_s = await self._step(link)
-            if wait_s > 0:
-                await happens(self._journal.changed, min(_LOOK_S, wait_s))
+        try:
+            while True:
+                self._journal.changed.clear()
+                self._notice(clock.monotonic_s())
+                wait_s = await self._step(link)
+                if wait_s > 0:
+                    await happens(self._journal.changed, min(_LOOK_S, wait_s))
+        finally:
+            self._backlog.close()
 
     def _notice(self, now: float) -> None:
         status = self._journal.status()
@@ -130,7 +142,7 @@ class Drain:
         if self._wanted is not None:
             return await self._again(link, *self._wanted)
         limit = min(window.room, MAX_BATCH_FACTS, window.mark - window.sent)
-        facts = await self._journal.unacked(limit, after=window.sent)
+        facts = await self._backlog.above(window.sent, limit)
         if not facts:
             return _LOOK_S
         upto, size = await self._send(link, facts)

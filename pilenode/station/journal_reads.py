@@ -16,7 +16,7 @@ from pilenode.station.journal_rows import first, session_facts, to_fact
 from pilenode.upstream.facts import FactKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pilenode.station.entries import JournalStatus, SessionFacts
     from pilenode.upstream.facts import Fact
@@ -42,17 +42,19 @@ class JournalReads(ABC):
         """
         return await self.stretch(max(after, self.status().acked_seq), limit)
 
-    async def stretch(self, after: int, limit: int) -> list[Fact]:
+    async def stretch(self, after: int, limit: int, most_bytes: int | None = None) -> list[Fact]:
         """Return the oldest facts above ``after``, confirmed or not, with what stands for those that are gone.
 
-        They are of the log that the status names; where that was just replaced, this is a failure.
+        They are of the log that the status names; where that was just replaced, this is a failure. With ``most_bytes``
+        it ends with the fact whose body reaches that sum.
         """
         log_id = self.status().log_id
 
         def query(db: sqlite3.Connection) -> list[Fact]:
             if dict(db.execute(schema.META).fetchall())["log_id"] != log_id:
                 raise sqlite3.OperationalError("the log is another one")
-            return [to_fact(row) for row in db.execute(schema.AFTER, (after, limit))]
+            rows = db.execute(schema.AFTER, (after, limit))
+            return [to_fact(row) for row in (rows if most_bytes is None else _up_to(rows, most_bytes))]
 
         return await self._read(query)
 
@@ -147,3 +149,11 @@ class JournalReads(ABC):
             return None if digest is None else digest.hex()
 
         return await self._read(query)
+
+
+def _up_to(rows: Iterable[sqlite3.Row], most_bytes: int) -> Iterator[sqlite3.Row]:
+    for row in rows:
+        yield row
+        most_bytes -= len(row["body"])
+        if most_bytes <= 0:
+            return

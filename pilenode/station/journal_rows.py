@@ -15,17 +15,18 @@ if TYPE_CHECKING:
 
 
 def to_fact(row: sqlite3.Row) -> Fact:
-    """Return a row of the table ``fact``."""
+    """Return a row of the table ``fact``, with all its columns in their order."""
+    seq, _, boot, boottime_ms, wall_ms, clock, kind, session, body, digest = row
     return Fact(
-        seq=row["seq"],
-        boot=row["boot"],
-        boottime_ms=row["boottime_ms"],
-        wall_ms=row["wall_ms"],
-        clock=row["clock"],
-        kind=row["kind"],
-        session=row["session"],
-        body=msgspec.Raw(row["body"].encode()),
-        hash=row["hash"].hex(),
+        seq=seq,
+        boot=boot,
+        boottime_ms=boottime_ms,
+        wall_ms=wall_ms,
+        clock=clock,
+        kind=kind,
+        session=session,
+        body=msgspec.Raw(body.encode()),
+        hash=digest.hex(),
     )
 
 

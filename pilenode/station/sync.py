@@ -21,7 +21,7 @@ import structlog
 from pilenode import __version__, clock
 from pilenode.log import RateLimiter
 from pilenode.station import reconnect
-from pilenode.station.confirmations import Verdict, judge, may_be_given_up
+from pilenode.station.confirmations import Pending, Verdict, judge, may_be_given_up
 from pilenode.station.drain import Drain, happens
 from pilenode.station.entries import JournalFailedError
 from pilenode.station.outbox import Pace, Patience, Window
@@ -138,8 +138,10 @@ class Sync:
                 self.protocol = link.protocol
                 log.info("upstream connected", url=self._upstream.url, protocol=link.protocol)
                 self._asked_ms, self._time_told, self._refused, self._contradiction = None, False, None, None
+                pending = Pending()
                 await _together(
-                    self._listen(link),
+                    self._listen(link, pending),
+                    self._keep_confirmations(link, pending),
                     self._send_facts(link),
                     self._ask_time(link),
                     self._tell_state(link),
@@ -158,10 +160,10 @@ class Sync:
             return Ending.FAILED
         return Ending.STOOD if stood_s >= STABLE_S else Ending.BROKE
 
-    async def _listen(self, link: Link) -> None:
+    async def _listen(self, link: Link, pending: Pending) -> None:
         async for message in link.incoming():
             if isinstance(message, Ack):
-                await self._acknowledge(message, link)
+                pending.add(message)
                 continue
             if isinstance(message, Time):
                 self._hear_time(message)
@@ -185,6 +187,10 @@ class Sync:
         else:
             self._warn("time of the backend not believed", wall_ms=told.wall_ms, asked_ms=told.asked_ms)
 
+    async def _keep_confirmations(self, link: Link, pending: Pending) -> None:
+        while True:
+            await self._acknowledge(await pending.next(), link)
+
     async def _acknowledge(self, ack: Ack, link: Link) -> None:
         try:
             known = await self._journal.link_at(ack.upto)
@@ -201,6 +207,8 @@ class Sync:
         except JournalFailedError as error:
             self._warn("acknowledgement not kept, facts will be sent again", problem=error.problem)
         self._backend_heard.set()
+        if self._drain is not None:
+            self._drain.backend_is_there()
         if ack.resend is not None and self._drain is not None:
             self._drain.resend(ack.resend)
         elif ack.resend is not None:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import secrets
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -30,6 +28,7 @@ from pilenode.upstream.dialect import PATIENCE_S, Dialect, Version
 from pilenode.upstream.drops import Drops
 from pilenode.upstream.mqtt_client import Client
 from pilenode.upstream.mqtt_link import MAX_MESSAGE_BYTES, MqttLink
+from pilenode.upstream.way_out import WayOut, has_carrier, has_no_way_out
 
 if TYPE_CHECKING:
     import ssl
@@ -56,7 +55,7 @@ _PROTOCOLS: Final = {Version.V5: aiomqtt.ProtocolVersion.V5, Version.V311: aiomq
 #: protocol error, unsupported protocol version (MQTT 5.0, 3.2.2.2).
 _VERSION_REASONS: Final = frozenset({0x80, 0x81, 0x82, 0x84})
 
-_NO_WAY_OUT: Final = frozenset({errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL})
+_NO_LINK: Final = "no interface has a link"
 
 _silent = logging.getLogger("pilenode.upstream.mqtt")
 _silent.addHandler(logging.NullHandler())
@@ -88,6 +87,7 @@ class MqttUpstream:
         self._settings = settings
         self._node = node
         self._dialect = Dialect()
+        self._way_out = WayOut()
         self._random = secrets.SystemRandom()
         self._store = Store(Path(settings.identity_dir)) if settings.identity_dir else None
         self._check_dates = True  # of the broker's certificate; not while the clock is behind them
@@ -105,11 +105,15 @@ class MqttUpstream:
         """Connect, subscribe and announce. Raises UpstreamLostError."""
         # Names one connection: the death of an older one, told late, must not be taken for the death of this one.
         session = secrets.randbits(_SESSION_BITS)
+        if self._way_out.is_shut(self.url, clock.monotonic_s()):
+            self.problem = Problem("broker_unreachable", _NO_LINK)
+            raise UpstreamLostError(_NO_LINK, local=True)
         client, version, pair = await self._open(session)
         link = MqttLink(client, version, self._node, self.dropped)
         watching = None
         try:
-            await link.announce(Live(session=session, online=True))
+            with contextlib.suppress(NotTakenError):  # what it does not take of facts is told where facts are sent
+                await link.announce(Live(session=session, online=True))
             if self._looking is not None:
                 self._looking.cancel()
             self.problem = self._diagnosed_s = self._looking = None
@@ -257,7 +261,7 @@ class MqttUpstream:
         if diagnosis.clock_is_behind(cause) and self._check_dates:
             return _EarlyError()
         if cause is None:
-            return UpstreamLostError(str(error))
+            return UpstreamLostError(str(error), local=not has_carrier())
         found = diagnosis.of_error(cause, has_certificate=True)
         self.problem = Problem(found.code, found.detail)
         if found.code in BLAMED:
@@ -304,11 +308,6 @@ def _secrets(settings: Settings, pair: Pair, *, check_dates: bool) -> tuple[str 
         return password, None
     certificate, key = (str(path) if path is not None else "" for path in (pair.certificate, pair.key))
     return password, diagnosis.tls_context(settings.ca_file, certificate, key, check_dates=check_dates)
-
-
-def has_no_way_out(error: BaseException) -> bool:
-    """Return whether a connection failed on this machine: no link, no route, nobody to ask for the address."""
-    return isinstance(error, socket.gaierror) or (isinstance(error, OSError) and error.errno in _NO_WAY_OUT)
 
 
 def _reason(error: aiomqtt.MqttCodeError) -> int:

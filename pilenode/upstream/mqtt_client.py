@@ -53,7 +53,8 @@ class Client(aiomqtt.Client):
         self._loop.call_soon_threadsafe(watch)  # may come from the thread that connects
 
     def _on_disconnect(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - aiomqtt's own signature
-        super()._on_disconnect(*args, **kwargs)
+        if not self._connected.cancelled():  # an attempt that nobody waits for any more; aiomqtt would trip over it
+            super()._on_disconnect(*args, **kwargs)
         # aiomqtt ignores a hang-up before CONNACK. May come from the thread that connects.
         self._loop.call_soon_threadsafe(self._hung_up)
 

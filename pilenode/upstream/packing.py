@@ -26,7 +26,7 @@ JSON: Final = "application/json"
 DEFLATED: Final = "application/json+zlib"
 #: Shorter ones are not worth it, bytes.
 _DEFLATE_FROM: Final = 200
-_LEVEL: Final = 6
+_LEVEL: Final = 5
 _ZLIB: Final = 0x78
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pilenode.station.confirmations import Verdict, judge, may_be_given_up
+from pilenode.station.confirmations import Pending, Verdict, judge, may_be_given_up
 from pilenode.station.entries import JournalStatus
 from pilenode.station.wallclock import ClockQuality, Stamp
-from pilenode.upstream.contract import NO_LINK, Ack
+from pilenode.upstream.contract import NO_LINK, Ack, Resend
 from pilenode.upstream.facts import Fact, FactKind, canonical
 from pilenode.upstream.facts_journal import LogSalvaged
 
@@ -81,3 +84,60 @@ def test_without_a_clock_a_given_up_log_of_another_boot_counts_as_recent() -> No
 def test_files_that_wait_for_a_person_bound_it(aside: int, may: bool) -> None:  # noqa: FBT001 - a table
     """The room that is kept for damaged files is not used up by a backend's word."""
     assert may_be_given_up(replace(STATUS, set_aside=("f",) * aside), None, NOW) is may
+
+
+def ack(upto: int, log_id: str = LOG, resend: Resend | None = None) -> Ack:
+    """Return an acknowledgement."""
+    return Ack(log_id=log_id, upto=upto, hash=HERE, resend=resend)
+
+
+def taken(acks: list[Ack]) -> list[Ack]:
+    """Return what is left of acknowledgements that arrive together."""
+
+    async def main() -> list[Ack]:
+        pending, found = Pending(), []
+        for one in acks:
+            pending.add(one)
+        while True:
+            try:
+                async with asyncio.timeout(0.001):
+                    found.append(await pending.next())
+            except TimeoutError:
+                return found
+
+    return asyncio.run(main())
+
+
+WANTED = Resend(since=1, upto=2)
+
+
+@pytest.mark.parametrize(
+    ("arrived", "left"),
+    [
+        ([ack(1), ack(2), ack(5)], [ack(5)]),
+        ([ack(5), ack(2)], [ack(5), ack(2)]),
+        ([ack(5), ack(5)], [ack(5), ack(5)]),
+        ([ack(1), ack(9, "f" * 16), ack(2)], [ack(1), ack(9, "f" * 16), ack(2)]),
+        ([ack(1, resend=WANTED), ack(2), ack(3)], [ack(1, resend=WANTED), ack(3)]),
+        ([ack(1), ack(2, resend=WANTED)], [ack(2, resend=WANTED)]),
+    ],
+)
+def test_a_later_confirmation_stands_for_earlier_ones(arrived: list[Ack], left: list[Ack]) -> None:
+    """Of confirmations that arrive faster than they are kept, the furthest counts; no wish is lost."""
+    assert taken(arrived) == left
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from([LOG, "f" * 16]), st.booleans()), max_size=30))
+def test_no_order_of_confirmations_hides_the_furthest_or_a_wish(arrived: list[tuple[int, str, bool]]) -> None:
+    """The furthest confirmation of each log, and every wish for facts, are among what is left."""
+    acks = [ack(upto, log_id, WANTED if wants else None) for upto, log_id, wants in arrived]
+    left = taken(acks)
+    for log_id in (LOG, "f" * 16):
+        of_log = [one.upto for one in acks if one.log_id == log_id]
+        assert max(of_log, default=None) == max((one.upto for one in left if one.log_id == log_id), default=None)
+    assert [one for one in left if one.resend] == [one for one in acks if one.resend]
+
+
+def test_a_flood_of_confirmations_is_bounded() -> None:
+    """However many come in whatever order, only the newest few are held."""
+    assert taken([ack(100 - at) for at in range(100)]) == [ack(100 - at) for at in range(68, 100)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import string
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -13,6 +15,10 @@ from pilenode.upstream.facts import Fact
 
 FRESH = Window(acked=10, sent=10, timeout_s=30.0)
 SENT = FRESH.after_sending(60, now=100.0, chance=0.0)
+
+
+#: What the names of boots and sessions are made of.
+NAMES = string.ascii_letters + string.digits + "-_.:"
 
 
 def fact(seq: int, size: int = 0) -> Fact:
@@ -29,11 +35,11 @@ def fact(seq: int, size: int = 0) -> Fact:
     )
 
 
-@pytest.mark.parametrize(("sent", "room"), [(10, 800), (11, 799), (809, 1), (810, 0), (811, 0)])
+@pytest.mark.parametrize(("sent", "room"), [(10, 6400), (11, 6399), (6409, 1), (6410, 0), (6411, 0)])
 def test_window_bounds_what_is_on_its_way(sent: int, room: int) -> None:
     """At most a window of facts is unconfirmed."""
     assert Window(acked=10, sent=sent, timeout_s=30.0).room == room
-    assert WINDOW_FACTS == 800
+    assert WINDOW_FACTS == 6400
 
 
 @pytest.mark.parametrize(("now", "again"), [(129.9, False), (130.0, True), (1e9, True)])
@@ -85,31 +91,31 @@ def test_oldest_fact_rules_the_deadline() -> None:
     assert SENT.after_sending(90, now=120.0, chance=0.0).deadline_s == 130.0
 
 
-BACKLOG = Window(acked=0, sent=0, timeout_s=30.0, mark=1000)
+BACKLOG = Window(acked=0, sent=0, timeout_s=30.0, mark=7000)
 
 
 def test_fresh_facts_go_beside_a_backlog() -> None:
     """What happens while a backlog is sent has room of its own, and both are one lane once the backlog is sent."""
-    window = BACKLOG.after_sending(800, 0.0, 0.0)
-    assert (window.room, window.fresh_room, window.last) == (0, 800, 1000)
-    window = window.after_sending(1003, 1.0, 0.0, is_fresh=True)
-    assert (window.sent, window.fresh, window.last, window.fresh_room) == (800, 1003, 1003, 797)
-    window = window.after_ack(800, 2.0, 0.0).after_sending(1000, 3.0, 0.0)
-    assert (window.catching_up, window.sent, window.last) == (False, 1003, 1003)
-    window = window.after_ack(1003, 4.0, 0.0)
-    assert (window.deadline_s, window.room) == (None, 800)
+    window = BACKLOG.after_sending(6400, 0.0, 0.0)
+    assert (window.room, window.fresh_room, window.last) == (0, 6400, 7000)
+    window = window.after_sending(7003, 1.0, 0.0, is_fresh=True)
+    assert (window.sent, window.fresh, window.last, window.fresh_room) == (6400, 7003, 7003, 6397)
+    window = window.after_ack(6400, 2.0, 0.0).after_sending(7000, 3.0, 0.0)
+    assert (window.catching_up, window.sent, window.last) == (False, 7003, 7003)
+    window = window.after_ack(7003, 4.0, 0.0)
+    assert (window.deadline_s, window.room) == (None, 6400)
 
 
 def test_a_confirmation_over_the_backlog_ends_it() -> None:
     """A backend that had the backlog already is not sent it again."""
-    window = BACKLOG.after_sending(1002, 0.0, 0.0, is_fresh=True).after_ack(1001, 1.0, 0.0)
-    assert (window.catching_up, window.sent, window.deadline_s) == (False, 1002, 31.0)
+    window = BACKLOG.after_sending(7002, 0.0, 0.0, is_fresh=True).after_ack(7001, 1.0, 0.0)
+    assert (window.catching_up, window.sent, window.deadline_s) == (False, 7002, 31.0)
 
 
 def test_going_back_makes_everything_sent_a_backlog() -> None:
     """What was sent in vain is sent again without waiting, and what happens then still goes first."""
-    window = BACKLOG.after_sending(200, 0.0, 0.0).after_sending(1005, 0.0, 0.0, is_fresh=True).after_waiting(30.0)
-    assert (window.sent, window.mark, window.fresh, window.last, window.attempt) == (0, 1005, 0, 1005, 1)
+    window = BACKLOG.after_sending(200, 0.0, 0.0).after_sending(7005, 0.0, 0.0, is_fresh=True).after_waiting(30.0)
+    assert (window.sent, window.mark, window.fresh, window.last, window.attempt) == (0, 7005, 0, 7005, 1)
 
 
 @given(
@@ -185,6 +191,16 @@ def test_a_broker_that_takes_nothing_is_asked_less_and_less() -> None:
 def test_batch_is_bounded_in_number() -> None:
     """A batch has at most its number of facts, from the beginning."""
     assert [item.seq for item in fit([fact(seq) for seq in range(1, 280)])] == list(range(1, MAX_BATCH_FACTS + 1))
+
+
+@given(st.text(NAMES, max_size=64), st.text(NAMES, max_size=64), st.integers(0, 3000))
+def test_size_of_a_fact_is_never_judged_too_small(boot: str, session: str, size: int) -> None:
+    """Whatever names a fact has, a batch of its like fits."""
+    big = msgspec.structs.replace(
+        fact(2**53 - 1, size), boot=boot, session=session, boottime_ms=2**53 - 1, wall_ms=2**53 - 1, clock="serverxx"
+    )
+    chosen = fit([big] * 300)
+    assert len(msgspec.json.encode(FactBatch(log_id="0" * 16, facts=chosen))) <= MAX_BATCH_BYTES
 
 
 @given(st.lists(st.integers(0, 80_000), max_size=60))

@@ -13,6 +13,7 @@ import pytest
 from config.tariff import flat_schedule
 from pilenode import clock
 from pilenode.station import drain as drain_module
+from pilenode.station import outbox
 from pilenode.station import sync as module
 from pilenode.station.acts import Acts
 from pilenode.station.commands import Commands
@@ -212,6 +213,7 @@ def play(
 @pytest.fixture(autouse=True)
 def _short_greeting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_GREETING_S", 0.05)
+    monkeypatch.setattr(outbox, "WINDOW_FACTS", 800)
 
 
 @pytest.fixture(autouse=True)
@@ -420,6 +422,34 @@ def test_a_broker_that_takes_nothing_is_no_end_and_no_receipt(
         await bench.acknowledge(4)
         await bench.until(lambda: bench.journal.status().acked_seq == 4)
         await bench.until(lambda: bench.sync.problem is None)
+
+    play(tmp_path, guard, story)
+
+
+@pytest.mark.parametrize(("code", "goes_on"), [("upstream_nobody_listens", True), ("upstream_publish_refused", False)])
+def test_a_backend_that_speaks_is_sent_facts_at_once(
+    tmp_path: Path,
+    guard: FakeGuard,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    goes_on: bool,  # noqa: FBT001 - a table
+) -> None:
+    """Where nobody listened, an old confirmation says that somebody does again; a missing right takes its time."""
+    monkeypatch.setattr(drain_module, "not_taken_s", lambda _times, chance: 600.0 + chance)
+
+    async def story(bench: Bench) -> None:
+        await bench.until(lambda: bench.link.seqs() == [1])
+        await bench.acknowledge(1)
+        await bench.until(lambda: bench.journal.status().acked_seq == 1)
+        bench.link.refuses = Problem(code, "0x10")
+        await bench.write(3)
+        await bench.until(lambda: bench.link.refused == 1)
+        bench.link.refuses = None
+        await bench.acknowledge(1)
+        if goes_on:
+            await bench.until(lambda: 4 in bench.link.seqs())
+        await asyncio.sleep(0.05)
+        assert bench.link.seqs() == ([1, 2, 3, 4] if goes_on else [1])
 
     play(tmp_path, guard, story)
 

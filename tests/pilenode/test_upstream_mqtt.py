@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import aiomqtt
 import msgspec
 import pytest
+from paho.mqtt.client import MQTT_ERR_CONN_LOST
 
 from config.schema import Upstream as Settings
 from hil_rig.broker import Broker, find_mosquitto, free_port
@@ -480,5 +481,18 @@ def test_tls_works_both_ways_or_not_at_all(
             wire = link._client._client.socket()
             assert isinstance(wire, ssl.SSLSocket)
             assert wire.version() in ("TLSv1.2", "TLSv1.3")
+
+    asyncio.run(main())
+
+
+def test_an_attempt_that_nobody_waits_for_any_more_ends_quietly() -> None:
+    """A broker that hangs up on a connection whose time is over is nobody's trouble."""
+
+    async def main() -> None:
+        client = Client("127.0.0.1", 1)
+        client._connected.cancel()
+        client._on_disconnect(None, None, None, MQTT_ERR_CONN_LOST)
+        await asyncio.sleep(0)
+        assert not client._disconnected.done()
 
     asyncio.run(main())

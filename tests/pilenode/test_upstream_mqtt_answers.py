@@ -17,9 +17,10 @@ from hil_rig.broker import Access, Broker
 from hil_rig.contract.samples import LOG_ID, SAMPLES, facts
 from pilenode.upstream import mqtt
 from pilenode.upstream.contract import FactBatch, Hello, NotTakenError, UpstreamLostError, up
-from pilenode.upstream.mqtt import MqttUpstream, has_no_way_out
+from pilenode.upstream.mqtt import MqttUpstream
 from pilenode.upstream.mqtt_link import not_taken
 from pilenode.upstream.packing import pack, thinned, unpack
+from pilenode.upstream.way_out import has_no_way_out
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,5 +147,23 @@ def test_a_broker_that_dies_before_its_answer_has_taken_nothing(monkeypatch: pyt
                 broker.kill()
                 with pytest.raises(UpstreamLostError):
                     await link.facts(BATCH)
+
+    asyncio.run(main())
+
+
+@pytest.mark.bench
+@pytest.mark.needs("mosquitto")
+def test_a_broker_that_takes_nothing_at_all_is_no_reason_to_end(tmp_path: Path) -> None:
+    """A cabinet without any right to publish connects all the same, hears, and learns why its facts are not taken."""
+    secret = tmp_path / "password"
+    secret.write_text("secret")
+
+    async def main() -> None:
+        with Broker(kind="mosquitto", access=Access({NODE: "secret"}, f"user {NODE}\ntopic read #\n")) as broker:
+            settings = Settings(url=broker.url, username=NODE, password_file=str(secret))
+            async with MqttUpstream(settings, NODE).connect() as link:
+                with pytest.raises(NotTakenError) as caught:
+                    await link.facts(BATCH)
+                assert caught.value.problem.code == "upstream_publish_refused"
 
     asyncio.run(main())
