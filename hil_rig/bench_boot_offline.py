@@ -129,7 +129,7 @@ def cold_starts(directory: Path, starts: int, report: Report) -> None:
 
 
 def _cabinet(place: Path, url: str) -> Harness:
-    extra = "retry_base_s = 0.1\nretry_cap_s = 2\ndrain_bytes_s = 0\n"
+    extra = "retry_base_s = 0.1\nretry_cap_s = 2\nspread_s = 0\ndrain_bytes_s = 0\n"
     return _Ready(place, Setup(_NODE, ports=10, upstream_url=url, extra=extra))
 
 

@@ -133,7 +133,8 @@ class Week:
         self._random = random.Random(1)
         self._broker = OpenBroker(_GRANTED)
         self._middle = Middle(self._broker, delay_s=troubles.delay_s, again=0.4)
-        extra = f"retry_base_s = 0.1\nretry_cap_s = 1\nack_timeout_s = 5\ndrain_bytes_s = {pace}\ntelemetry_s = 0\n"
+        extra = "retry_base_s = 0.1\nretry_cap_s = 1\nspread_s = 0\nack_timeout_s = 5\ntelemetry_s = 0\n"
+        extra += f"drain_bytes_s = {pace}\n"
         self._cabinet = Harness(directory / "cabinet", Setup(_NODE, upstream_url=self._middle.url, extra=extra))
         self._journal = self._cabinet.storage / "station" / "journal.db"
         self._journal.parent.mkdir(parents=True, exist_ok=True)
@@ -285,7 +286,7 @@ class Struck:
 def strike(directory: Path, kills: int) -> Struck:
     """Kill the broker after its first answer to a batch on each connection, ``kills`` times; then let it all arrive."""
     report, journal = Struck(kills), directory / "journal.db"
-    fill(journal, (MAX_BATCH_FACTS + 10) * kills)
+    fill(journal, (MAX_BATCH_FACTS + 10) * (kills + 4))  # some go out before the first strike
     begun_s = time.monotonic()
     with Broker() as broker, Middle(broker) as middle, Middle(broker, late_s=0.5) as behind:
         struck = threading.Event()
@@ -296,7 +297,7 @@ def strike(directory: Path, kills: int) -> Struck:
                     os.kill(broker.pid, signal.SIGKILL)
                 struck.set()
 
-        options = {"retry_base_s": 0.1, "retry_cap_s": 1.0, "ack_timeout_s": 5.0, "drain_bytes_s": 16_000.0}
+        options = {"retry_base_s": 0.1, "retry_cap_s": 1.0, "spread_s": 0.0, "ack_timeout_s": 5.0}
         node = SyncNode(journal, middle.url, _NODE, **options)
         with BackendProcess(behind.url, directory / "backend.db", ("--mqtt", "auto")) as backend, node:
             middle.after_puback = now

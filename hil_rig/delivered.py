@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pilenode.station import schema
+from pilenode.upstream.facts import FactKind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,13 +28,17 @@ def mean_bytes(journal: Path) -> float:
 def problems(journal: Path, store: Store, node: str) -> list[str]:
     """Return everything that is wrong with what arrived of the log in ``journal``; it must have no holes.
 
-    The head that the backend has computed from the facts is the one in the journal only if all facts are the same.
+    The head that the backend has computed from the facts is the one in the journal only if all facts are the same. That
+    the station has stopped is its last word, written without a connection: it may be the one fact that waits.
     """
     with closing(sqlite3.connect(f"file:{quote(str(journal))}?mode=ro", uri=True)) as connection:
         meta = dict(connection.execute(schema.META).fetchall())
-        (last, digest) = connection.execute(schema.HEAD).fetchone() or (0, b"")
+        newest = connection.execute("SELECT seq, hash, kind FROM fact ORDER BY seq DESC LIMIT 2").fetchall()
         (count,) = connection.execute("SELECT count(*) FROM fact").fetchone()
     log_id, found = meta["log_id"], []
+    waits = len(newest) > 1 and newest[0][2] == FactKind.STOPPED and int(meta["acked"]) == newest[1][0]
+    last, digest, _ = (newest[1:] if waits else newest or [(0, b"", "")])[0]
+    count -= waits
     if count != last:
         found.append(f"the journal itself has {count} facts of {last}")
     if int(meta["acked"]) != last:

@@ -26,6 +26,8 @@ _ACK_LEAF: Final = b"/dn/ack"
 _FACTS_LEAF: Final = b"/up/ev"
 _OLD: Final = 30
 _CHUNK: Final = 65_536
+#: What is hung up on is closed a turn of the loop later.
+_SETTLE_S = 0.05
 
 
 class Packets:
@@ -123,6 +125,7 @@ class Middle:
         for task in self._passing:
             task.cancel()
         await asyncio.gather(*self._passing, return_exceptions=True)
+        await asyncio.sleep(_SETTLE_S)
 
     async def _enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -158,7 +158,7 @@ def test_offline_week(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_unwatched")
 def test_broker_killed_after_its_answer(tmp_path: Path) -> None:
     """What the broker said it took and lost is sent again."""
-    report = strike(tmp_path, 3)
+    report = strike(tmp_path, 2)
     assert report.failures == []
     assert report.lost_by_broker > 0
 
