@@ -163,6 +163,8 @@ class Drain:
 
     async def _send(self, link: Link, facts: Sequence[Fact]) -> tuple[int, int]:
         """Send as many of ``facts`` as fit a batch; return the newest of them, and the bytes that went out."""
+        if self._journal.status().log_id != self._log_id:  # they may have been read from the log that took its place
+            raise UpstreamLostError("the log is another one")
         chosen = fit(facts)
         size = await link.facts(FactBatch(log_id=self._log_id, facts=thinned(chosen)))
         return chosen[-1].seq, size

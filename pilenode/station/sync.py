@@ -137,7 +137,8 @@ class Sync:
                 since_s = clock.monotonic_s()
                 self.protocol = link.protocol
                 log.info("upstream connected", url=self._upstream.url, protocol=link.protocol)
-                self._asked_ms, self._time_told, self._refused, self._contradiction = None, False, None, None
+                self._asked_ms, self._time_told, self._wanted = None, False, None
+                self._refused = self._contradiction = None
                 pending = Pending()
                 await _together(
                     self._listen(link, pending),
@@ -202,7 +203,7 @@ class Sync:
             if verdict is Verdict.DIFFERS:
                 await self._contradicted(ack, link)
                 return
-            self._contradiction = None
+            self._refused = self._contradiction = None  # somebody listens, and knows the same history
             await self._journal.acknowledge(ack.log_id, ack.upto)
         except JournalFailedError as error:
             self._warn("acknowledgement not kept, facts will be sent again", problem=error.problem)

@@ -355,7 +355,9 @@ def test_a_log_of_which_the_backend_holds_more_is_given_up(tmp_path: Path, guard
         await bench.until(lambda: len(bench.upstream.links) >= 2 and len(bench.link.seqs()) >= 11)
         assert bench.link.batches[0].log_id == bench.journal.status().log_id
         assert bench.link.batches[0].facts[0].kind == FactKind.LOG_SALVAGED
-        assert {batch.log_id for batch in bench.upstream.links[0].batches} <= {old}
+        under_old = [(batch.log_id, fact.kind) for batch in bench.upstream.links[0].batches for fact in batch.facts]
+        assert {log_id for log_id, _ in under_old} <= {old}
+        assert FactKind.LOG_SALVAGED not in {kind for _, kind in under_old}
 
     play(tmp_path, guard, story)
 
@@ -623,5 +625,25 @@ def test_state_is_told_at_once_and_then_when_it_changes(tmp_path: Path, guard: F
         await bench.sessions.tick()
         await bench.until(lambda: len(bench.link.states) == 2)
         assert bench.link.states[1].ports[1].reason == "over_current"
+
+    play(tmp_path, guard, story)
+
+
+def test_facts_of_a_new_log_never_go_under_the_old_name(
+    tmp_path: Path, guard: FakeGuard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log that is replaced between the look at the outbox and the reading of it ends the connection instead."""
+    monkeypatch.setattr(drain_module, "_GATHER_S", 0.5)
+
+    async def story(bench: Bench) -> None:
+        await bench.until(lambda: 1 in bench.link.seqs())
+        old = bench.journal.status().log_id
+        await bench.write(1)
+        await asyncio.sleep(0.1)  # the fact is seen, and waits for company
+        await bench.journal.renounce(old, "test")
+        await bench.until(lambda: len(bench.upstream.links) == 2 and bench.link.batches)
+        first, second = bench.upstream.links
+        assert first.seqs() == [1]
+        assert second.batches[0].log_id == bench.journal.status().log_id != old
 
     play(tmp_path, guard, story)
