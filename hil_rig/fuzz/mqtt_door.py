@@ -26,6 +26,7 @@ from pilenode.upstream.channels import CHANNELS
 from pilenode.upstream.contract import MAX_ENVELOPE_BYTES, MAX_START_LIFE_MS, Ack, Command, down
 from pilenode.upstream.desired import Desired, digest
 from pilenode.upstream.dialect import Version
+from pilenode.upstream.facts import MAX_INTEGER
 from pilenode.upstream.mqtt_link import MqttLink
 
 if TYPE_CHECKING:
@@ -233,7 +234,8 @@ class Door:
             word, wanted = self.give(msgspec.json.encode(ack)), "taken"
         elif self._leaf == "cfg":
             good = msgspec.structs.replace(cast("Desired", SAMPLES["cfg"]["desired"]), version=_NEXT)
-            word, wanted = self.give(msgspec.json.encode(good)), "taken"
+            used_up = self._next_version() > MAX_INTEGER  # no version is newer than the last that there is (ADR 28)
+            word, wanted = self.give(msgspec.json.encode(good)), "malformed" if used_up else "taken"
         else:
             self._sync._asked_ms = clock.boottime_ms()  # noqa: SLF001 - an answer that took long is not believed
             word, wanted = self.give(samples(self._leaf)[0]), "retained_time" if self._retained else "taken"
