@@ -64,16 +64,26 @@ def has_carrier() -> bool:
     """Return whether any interface but loopback has a link; when that cannot be told, True."""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            # Not socket.if_nameindex: it asks over netlink, which the unit does not allow.
-            return any(_runs(probe, name) for name in os.listdir(_INTERFACES))  # noqa: PTH208 - names only
+            others = [name for name in _interfaces() if name != "lo"]
+            flags = [found for found in (_flags(probe, name) for name in others) if found is not None]
     except OSError:
         return True
+    if others and not flags:
+        return True  # names of somebody else's network: /sys of another namespace
+    return any(found & _UP and found & _RUNNING and not found & _LOOPBACK for found in flags)
 
 
-def _runs(probe: socket.socket, name: str) -> bool:
+def _interfaces() -> list[str]:
+    """Return the names of all interfaces. Asked over netlink, or, where the unit forbids that, looked up."""
+    try:
+        return [name for _, name in socket.if_nameindex()]
+    except OSError:
+        return os.listdir(_INTERFACES)  # noqa: PTH208 - names only
+
+
+def _flags(probe: socket.socket, name: str) -> int | None:
     try:
         answer = fcntl.ioctl(probe, _SIOCGIFFLAGS, _REQUEST.pack(name.encode(), 0))
     except OSError:  # gone since it was listed
-        return False
-    flags = _REQUEST.unpack(answer)[1]
-    return bool(flags & _UP and flags & _RUNNING and not flags & _LOOPBACK)
+        return None
+    return int(_REQUEST.unpack(answer)[1])

@@ -84,25 +84,61 @@ def _flags(flags: dict[str, int]) -> Callable[[object, int, bytes], bytes]:
         ({"eth0": 0x1043}, True),
     ],
 )
+@pytest.mark.parametrize("has_netlink", [True, False])
 def test_a_link_is_an_interface_that_runs(
     flags: dict[str, int],
     carrier: bool,  # noqa: FBT001 - a table
+    has_netlink: bool,  # noqa: FBT001 - as above
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Loopback is none; an interface without a cable is none; one that is gone while it is asked is none."""
-    monkeypatch.setattr(os, "listdir", lambda _: [*flags, "gone0"])
+    """Loopback is none; an interface without a cable is none; the same where the unit forbids netlink."""
+    _names(monkeypatch, [*flags], has_netlink=has_netlink)
     monkeypatch.setattr(fcntl, "ioctl", _flags(flags))
+    assert has_carrier() is carrier
+
+
+@pytest.mark.parametrize(
+    ("names", "carrier"),
+    [
+        (["lo", "eth0", "gone0"], False),
+        (["lo", "gone0"], True),
+        (["gone0", "gone1"], True),
+        (["lo"], False),
+        ([], False),
+    ],
+)
+def test_interfaces_that_nobody_knows_are_no_answer(
+    names: list[str],
+    carrier: bool,  # noqa: FBT001 - a table
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that is gone while it is asked counts for nothing; where all are, a link is assumed."""
+    _names(monkeypatch, names, has_netlink=False)
+    monkeypatch.setattr(fcntl, "ioctl", _flags({"lo": 0x49, "eth0": 0x1003}))
     assert has_carrier() is carrier
 
 
 def test_who_cannot_tell_assumes_a_link(monkeypatch: pytest.MonkeyPatch) -> None:
     """Growing pauses are the careful answer."""
-
-    def fails(_: str) -> list[str]:
-        raise OSError
-
-    monkeypatch.setattr(os, "listdir", fails)
+    _names(monkeypatch, None, has_netlink=False)
     assert has_carrier()
+
+
+def _names(monkeypatch: pytest.MonkeyPatch, names: list[str] | None, *, has_netlink: bool) -> None:
+    """Let there be these interfaces; None: they cannot be looked up."""
+
+    def over_netlink() -> list[tuple[int, str]]:
+        if not has_netlink:
+            raise OSError(errno.EAFNOSUPPORT, "")
+        return [*enumerate(names or [], start=1)]
+
+    def looked_up(_: str) -> list[str]:
+        if names is None:
+            raise OSError(errno.ENOENT, "")
+        return names
+
+    monkeypatch.setattr(socket, "if_nameindex", over_netlink)
+    monkeypatch.setattr(os, "listdir", looked_up)
 
 
 def test_this_machine_can_be_asked() -> None:
