@@ -13,22 +13,12 @@ SIZE_MB = 48
 _CHUNK = 64 * 1024
 
 
-class SmallDisk:
-    """A tmpfs mounted on ``path`` while the context lasts. Raises subprocess.CalledProcessError without the right."""
+class Filler:
+    """Uses up what is free below ``path``, and gives it back."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._filler = path / "filler"
-
-    def __enter__(self) -> Self:
-        self.path.mkdir(parents=True, exist_ok=True)
-        options = f"size={SIZE_MB}m,mode=755"
-        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "pilenode-rig", str(self.path)], check=True)  # noqa: S607 - mount is where the system has it
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # Lazy: a process that was just killed may still hold a file for a moment.
-        subprocess.run(["umount", "--lazy", str(self.path)], check=True)  # noqa: S607 - as above
 
     def fill(self) -> None:
         """Use up every byte that is free."""
@@ -43,3 +33,17 @@ class SmallDisk:
     def free(self) -> None:
         """Give the bytes back."""
         self._filler.unlink(missing_ok=True)
+
+
+class SmallDisk(Filler):
+    """A tmpfs mounted on ``path`` while the context lasts. Raises subprocess.CalledProcessError without the right."""
+
+    def __enter__(self) -> Self:
+        self.path.mkdir(parents=True, exist_ok=True)
+        options = f"size={SIZE_MB}m,mode=755"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "pilenode-rig", str(self.path)], check=True)  # noqa: S607 - mount is where the system has it
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Lazy: a process that was just killed may still hold a file for a moment.
+        subprocess.run(["umount", "--lazy", str(self.path)], check=True)  # noqa: S607 - as above

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from hil_rig.disk import Filler
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -19,17 +21,15 @@ if TYPE_CHECKING:
 _SIZE_MB: Final = 64
 #: Names the disk has, so that they are used up at once.
 _INODES: Final = 256
-_CHUNK: Final = 64 * 1024
 _PATIENCE_S: Final = 10.0
 
 
-class LoopDisk:
+class LoopDisk(Filler):
     """An ext4 file system on ``path`` while the context lasts; its image lies beside it."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        super().__init__(path)
         self._image = path.with_name(path.name + ".img")
-        self._filler = path / "filler"
         self._device = ""
         self._tracer: subprocess.Popen[bytes] | None = None
 
@@ -61,22 +61,6 @@ class LoopDisk:
     def _unmount(self) -> None:
         # Lazy: a process may still hold a file.
         _call("umount", "--lazy", str(self.path))
-
-    # -- full ----------------------------------------------------------------------------------------------------
-
-    def fill(self) -> None:
-        """Use up every byte that is free."""
-        with self._filler.open("ab", buffering=0) as file:
-            size = _CHUNK
-            while size:
-                try:
-                    file.write(b"\0" * size)
-                except OSError:
-                    size //= 2
-
-    def free(self) -> None:
-        """Give the bytes back."""
-        self._filler.unlink(missing_ok=True)
 
     # -- no names left -------------------------------------------------------------------------------------------
 

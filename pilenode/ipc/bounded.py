@@ -21,7 +21,7 @@ _OPENING: Final = b"[{"
 
 
 class UnfitError(ValueError):
-    """A text that nobody should decode. ``code`` is one of "oversized", "too_deep", "duplicate_key", "malformed"."""
+    """A text that is no message: ``code`` of the catalogue ("oversized", "duplicate_key", …), and what exactly."""
 
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(code)

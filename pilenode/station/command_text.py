@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import msgspec
 
+from pilenode.ipc.bounded import UnfitError, outer_keys
 from pilenode.ipc.messages import Identifier
-from pilenode.station.envelope import UNREADABLE, Broken, Seal, look, opened
+from pilenode.station.envelope import UNREADABLE, Seal, opened
 from pilenode.upstream.contract import (
     MAX_COMMAND_BYTES,
     MAX_ENVELOPE_BYTES,
@@ -43,30 +44,30 @@ def hear(payload: bytes) -> Heard | CommandResult:
     content, seal = payload, None
     try:
         # Only what could be an envelope may be longer than a command.
-        keys = look(payload, MAX_ENVELOPE_BYTES if b'"signed"' in payload else MAX_COMMAND_BYTES)
+        keys = outer_keys(payload, MAX_ENVELOPE_BYTES if b'"signed"' in payload else MAX_COMMAND_BYTES)
         if "signed" in keys:
             seal = opened(payload)
             content = seal.content
-            look(content, MAX_COMMAND_BYTES)
+            outer_keys(content, MAX_COMMAND_BYTES)
         elif len(payload) > MAX_COMMAND_BYTES:
-            raise Broken("oversized")  # noqa: TRY301 - one way out for every refusal
+            raise UnfitError("oversized")  # noqa: TRY301 - one way out for every refusal
         command = _decode(content)
-    except Broken as broken:
-        known = broken.code in {"malformed", "protocol_mismatch"}  # of the others nothing is taken, not even an id
-        return CommandResult(id=_id_of(content) if known else None, ok=False, code=broken.code, detail=broken.detail)
+    except UnfitError as unfit:
+        known = unfit.code in {"malformed", "protocol_mismatch"}  # of the others nothing is taken, not even an id
+        return CommandResult(id=_id_of(content) if known else None, ok=False, code=unfit.code, detail=unfit.detail)
     return Heard(command, seal)
 
 
 def _decode(content: bytes) -> Command:
     try:
         if (major := other_major(content)) is not None:
-            raise Broken("protocol_mismatch", f"{major}, not {PROTOCOL}")
+            raise UnfitError("protocol_mismatch", f"{major}, not {PROTOCOL}")
         command = decode_command(content)
     except UNREADABLE as error:
-        raise Broken("malformed", str(error)) from None
+        raise UnfitError("malformed", str(error)) from None
     lacking = _lacking(command)
     if lacking:
-        raise Broken("malformed", lacking)
+        raise UnfitError("malformed", lacking)
     return command
 
 

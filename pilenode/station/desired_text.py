@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pilenode.station.envelope import UNREADABLE, Broken, look, opened
+from pilenode.ipc.bounded import UnfitError, outer_keys
+from pilenode.station.envelope import UNREADABLE, opened
 from pilenode.upstream.contract import PROTOCOL, other_major
 from pilenode.upstream.desired import MAX_BODY_BYTES, MAX_DESIRED_BYTES, Desired, digest
 from pilenode.upstream.facts_config import ConfigRefused
@@ -32,13 +33,13 @@ def hear_config(payload: bytes) -> HeardConfig | ConfigRefused:
     """Return the configuration in ``payload`` and its seal, or the refusal that it deserves. Never raises."""
     content, seal = payload, None
     try:
-        if "signed" in look(payload, MAX_DESIRED_BYTES):
+        if "signed" in outer_keys(payload, MAX_DESIRED_BYTES):
             seal = opened(payload)
             content = seal.content
-            look(content, MAX_DESIRED_BYTES)
+            outer_keys(content, MAX_DESIRED_BYTES)
         desired = _decode(content)
-    except Broken as broken:
-        return ConfigRefused(code=broken.code, detail=broken.detail)
+    except UnfitError as unfit:
+        return ConfigRefused(code=unfit.code, detail=unfit.detail)
     if len(desired.body.encode()) > MAX_BODY_BYTES:
         return refused(desired, "oversized", f"body: at most {MAX_BODY_BYTES} bytes")
     if digest(desired.body) != desired.sha256:
@@ -54,9 +55,9 @@ def refused(desired: Desired, code: str, detail: str = "") -> ConfigRefused:
 def _decode(content: bytes) -> Desired:
     try:
         if (major := other_major(content)) is not None:
-            raise Broken("protocol_mismatch", f"{major}, not {PROTOCOL}")
+            raise UnfitError("protocol_mismatch", f"{major}, not {PROTOCOL}")
         desired = msgspec.json.decode(content, type=Desired)
         desired.body.encode()  # half a surrogate pair is JSON, and no text
     except (*UNREADABLE, UnicodeEncodeError) as error:
-        raise Broken("malformed", str(error)) from None
+        raise UnfitError("malformed", str(error)) from None
     return desired

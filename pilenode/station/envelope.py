@@ -15,11 +15,10 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from pilenode.ipc.bounded import UnfitError, outer_keys
+from pilenode.ipc.bounded import UnfitError
 from pilenode.ipc.messages import Identifier
 from pilenode.upstream.desired import MAX_DESIRED_BYTES
 
-MAX_DETAIL: Final = 200
 #: What decoding may raise, whatever the bytes are.
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _SIGNATURE_CHARACTERS: Final = 88  # 64 bytes in base64
@@ -42,29 +41,11 @@ class Seal:
     key: str
 
 
-class Broken(Exception):  # noqa: N818 - a verdict about a text, caught by whoever reads it
-    """Why a text is no message: a code of the catalogue, and what exactly."""
-
-    def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(code)
-        self.code = code
-        # A key may hold half a surrogate pair, which is JSON and can be written nowhere.
-        self.detail = detail[:MAX_DETAIL].encode(errors="replace").decode()
-
-
-def look(text: bytes, most: int) -> frozenset[str]:
-    """Return the keys of the outermost object after size, depth and repeated keys were found good. Raises Broken."""
-    try:
-        return outer_keys(text, most)
-    except UnfitError as unfit:
-        raise Broken(unfit.code, unfit.detail) from None
-
-
 def opened(payload: bytes) -> Seal:
-    """Return what is in an envelope. Raises Broken."""
+    """Return what is in an envelope. Raises UnfitError."""
     try:
         envelope = msgspec.json.decode(payload, type=Envelope)
         content = base64.b64decode(envelope.signed, validate=True)
         return Seal(content, base64.b64decode(envelope.sig, validate=True), envelope.key)
     except (*UNREADABLE, binascii.Error, ValueError) as error:
-        raise Broken("malformed", f"envelope: {error}") from None
+        raise UnfitError("malformed", f"envelope: {error}") from None

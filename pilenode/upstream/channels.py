@@ -27,7 +27,7 @@ from pilenode.upstream.facts import CommandResult
 if TYPE_CHECKING:
     import msgspec
 
-#: The largest message of a cabinet. A batch ends at 64 KiB; a single fact may be larger, a bill of a thousand pieces.
+#: The largest message of a cabinet. A batch ends at 128 KiB; a single fact may be larger, a bill of a thousand pieces.
 MAX_UP_BYTES: Final = 256 * 1024
 #: The way of what cabinets say, and of what they are told.
 UP: Final = "up"
